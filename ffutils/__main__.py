@@ -1,0 +1,97 @@
+"""The first part of the book in one command: train a Forward-Forward net and print its test error."""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+
+import torch
+
+from ffutils.data import load_dataset
+from ffutils.layers import FFNet
+from ffutils.prediction import error_rate, layer_goodness
+from ffutils.training import train
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and ends with the exit code 2."""
+
+    def error(self, message):
+        self.exit(2, f"python -m ffutils: error: {' '.join(message.split())}\n")
+
+
+def parse(arguments):
+    parser = Parser(prog="python -m ffutils", description=__doc__)
+    parser.add_argument("--dataset", help="auto, mnist or digits (default: $FF_DATASET, or auto)")
+    parser.add_argument("--epochs", type=int, help="passes over the training images (default: 10, digits: 100)")
+    parser.add_argument("--hidden", type=int, nargs="+", default=[500, 500, 500], metavar="WIDTH",
+                        help="units of each layer (default: 500 500 500)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and negatives (default: 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto, a GPU where there is one)")
+    parser.add_argument("--save", metavar="FILE", help="write the widths, the weights and the errors to FILE")
+    return parser, parser.parse_args(arguments)
+
+
+def choose_device(name):
+    """The torch.device of that name; "auto" takes CUDA where there is one. Raises ValueError where it is not at hand."""
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if has["cuda"] else "cpu")
+    kind = name.split(":")[0]
+    if not has.get(kind, False):
+        raise ValueError(f"device {name!r} is not to be had here: expected one of {', '.join(k for k in has if has[k])}, or auto")
+    return torch.device(name)
+
+
+def check_writable(path):
+    """Raise OSError unless path can be written, so that no trained net is lost at the end."""
+    existed = os.path.exists(path)
+    with open(path, "ab"):
+        pass
+    if not existed:
+        os.remove(path)
+
+
+def main(arguments=None):
+    parser, chosen = parse(arguments)
+    try:
+        run(chosen)
+    except (OSError, TypeError, ValueError, FloatingPointError) as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, "\nstopped\n")
+
+
+def run(chosen):
+    device = choose_device(chosen.device)
+    if chosen.save:
+        check_writable(chosen.save)
+    torch.manual_seed(chosen.seed)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest: print(f"warning: {message}", file=sys.stderr)
+        name, training, test = load_dataset(chosen.dataset, device)
+    net = FFNet(784, *chosen.hidden).to(device)
+    print(f"data    {name}: {len(training.labels):,} training and {len(test.labels):,} test images")
+    print(f"net     784-{'-'.join(map(str, chosen.hidden))}, plain recipe of chapters 01-05, seed {chosen.seed}")
+    print(f"device  {device}, torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
+
+    epochs = {"mnist": 10, "digits": 100}[name] if chosen.epochs is None else chosen.epochs
+    started = time.perf_counter()
+    train(net, training, epochs=epochs)
+    trained = time.perf_counter()
+    per_layer = layer_goodness(net, test.images)
+    sums = {f"layer {k + 1} alone": [k] for k in range(len(net.layers))} | {"sum of all layers": range(len(net.layers))}
+    if len(net.layers) > 1:
+        sums["sum without the first"] = range(1, len(net.layers))
+    errors = {key: error_rate(per_layer[:, :, list(k)].sum(2).argmax(1), test.labels) for key, k in sums.items()}
+    print(f"trained in {trained - started:.1f} s, tested in {time.perf_counter() - trained:.1f} s; test error:")
+    for key, error in errors.items():
+        print(f"  {key:<22}{error:5.2f} %")
+    if chosen.save:
+        torch.save({"widths": [784, *chosen.hidden], "state_dict": net.state_dict(), "dataset": name, "test_error": errors}, chosen.save)
+        print(f"saved to {chosen.save}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The book's figures. No other module of ffutils imports this one."""
+
+import base64
+import html
+import io
+from importlib import resources
+
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import HTML, SVG
+
+POSITIVE, NEGATIVE, NEUTRAL = "#2a86c8", "#d9600f", "#7f7f7f"
+COLOURS = [POSITIVE, NEGATIVE, "#009e73", "#a66bbe", "#b8a000", NEUTRAL]
+
+
+def use_style():
+    """Set matplotlib up for the book: transparent figures whose ink can be read on a light and on a dark page."""
+    ink = ("axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "text.color", "xtick.color", "ytick.color")
+    plt.rcParams.update(dict.fromkeys(ink, NEUTRAL))
+    plt.rcParams.update(
+        {
+            "axes.facecolor": "none",
+            "axes.prop_cycle": plt.cycler(color=COLOURS),
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 110,
+            "figure.facecolor": "none",
+            "font.size": 11,
+            "legend.frameon": False,
+            "savefig.facecolor": "none",
+        }
+    )
+
+
+def picture(name):
+    """The hand-drawn picture of a chapter's idea: picture("overlay") shows ffutils/pictures/overlay.svg."""
+    return SVG(resources.files("ffutils").joinpath("pictures", f"{name}.svg").read_text(encoding="utf-8"))
+
+
+def show_images(images, titles=None, columns=10, size=1.0):
+    """Draw images (N, 784) or (N, 28, 28) in rows, 0 black and 1 white; returns the figure.
+
+    titles: one text per image; columns: images in a row; size: inches per image.
+    """
+    images = torch.as_tensor(images).detach().cpu().reshape(-1, 28, 28)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * size, rows * size * (1.25 if titles else 1)), squeeze=False)
+    for k, ax in enumerate(axes.flat):
+        ax.axis("off")
+        if k < len(images):
+            ax.imshow(images[k], cmap="gray", vmin=0, vmax=1)
+            if titles is not None:
+                ax.set_title(titles[k], fontsize=10)
+    return figure
+
+
+def show_goodness(ax, positive, negative, threshold=1.0):
+    """Draw histograms of the goodness of positive and negative data (N,) and the threshold between them."""
+    positive, negative = positive.detach().cpu(), negative.detach().cpu()
+    both = torch.cat([positive, negative])
+    bins = torch.linspace(both.min().item(), both.max().item() + 1e-6, 60).tolist()
+    ax.hist(positive, bins, color=POSITIVE, alpha=0.75, label="positive")
+    ax.hist(negative, bins, color=NEGATIVE, alpha=0.75, label="negative")
+    ax.axvline(threshold, color=NEUTRAL, linestyle="--", label="threshold")
+    ax.set(xlabel="goodness (mean square per unit)", ylabel="images")
+    ax.legend()
+
+
+def show_receptive_fields(layer, count=20, columns=10):
+    """Draw the incoming weights of the first units of a layer that sees pixels, each scaled to its own largest weight."""
+    weights = layer.weight.detach().cpu()[:count].reshape(-1, 28, 28)
+    rows = -(-len(weights) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.9, rows * 0.9), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, field in zip(axes.flat, weights, strict=False):
+        bound = field.abs().max()
+        ax.imshow(field, cmap="RdBu", vmin=-bound, vmax=bound)
+    return figure
+
+
+def flipbook(figures, captions, alt, start=-1):
+    """Put figures behind a slider that needs no kernel, so that it also moves in the rendered book; closes them.
+
+    figures: matplotlib figures of one size; captions: a text per figure; alt: what all of them show; start: the index
+    of the figure that is shown first.
+    """
+    start %= len(figures)
+    frames = []
+    for k, (figure, caption) in enumerate(zip(figures, captions, strict=True)):
+        data = io.BytesIO()
+        figure.savefig(data, format="png", dpi=figure.dpi)
+        plt.close(figure)
+        source = base64.b64encode(data.getvalue()).decode()
+        text = html.escape(f"{alt}: {caption}", quote=True)
+        title = html.escape(caption, quote=True)
+        frames.append(
+            f'<img src="data:image/png;base64,{source}" alt="{text}" data-caption="{title}"{"" if k == start else " hidden"}>'
+        )
+    turn = (
+        "const f = this.closest('figure'), i = f.querySelectorAll('img');"
+        "i.forEach((img, k) => img.hidden = k != this.value);"
+        "f.querySelector('output').value = i[this.value].dataset.caption"
+    )
+    return HTML(
+        f'<figure class="ff-flipbook">{"".join(frames)}<input type="range" min="0" max="{len(figures) - 1}" '
+        f'value="{start}" aria-label="{html.escape(alt, quote=True)}" oninput="{turn}">'
+        f"<output>{html.escape(captions[start])}</output></figure>"
+    )
