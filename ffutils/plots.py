@@ -56,16 +56,19 @@ def show_images(images, titles=None, columns=10, size=1.0):
     return figure
 
 
-def show_goodness(ax, positive, negative, threshold=1.0):
-    """Draw histograms of the goodness of positive and negative data (N,) and the threshold between them."""
+def show_goodness(ax, positive, negative, threshold=1.0, limits=None):
+    """Draw histograms of the goodness of positive and negative data (N,), and the threshold between them.
+
+    limits: the least and the greatest goodness on the axis, beyond which images are counted in the outermost bars.
+    """
     positive, negative = positive.detach().cpu(), negative.detach().cpu()
     both = torch.cat([positive, negative])
-    bins = torch.linspace(both.min().item(), both.max().item() + 1e-6, 60).tolist()
-    ax.hist(positive, bins, color=POSITIVE, alpha=0.75, label="positive")
-    ax.hist(negative, bins, color=NEGATIVE, alpha=0.75, label="negative")
+    low, high = limits or (both.min().item(), both.max().item() + 1e-6)
+    bins = torch.linspace(low, high, 60).tolist()
+    ax.hist(positive.clamp(low, high), bins, color=POSITIVE, alpha=0.75, label="positive")
+    ax.hist(negative.clamp(low, high), bins, color=NEGATIVE, alpha=0.75, label="negative")
     ax.axvline(threshold, color=NEUTRAL, linestyle="--", label="threshold")
-    ax.set(xlabel="goodness (mean square per unit)", ylabel="images")
-    ax.legend()
+    ax.set(xlabel="goodness", ylabel="images")
 
 
 def show_receptive_fields(layer, count=20, columns=10):
