@@ -13,6 +13,7 @@ from torchvision import datasets
 
 from ffutils.checks import check_batch_size, check_mnist_files
 
+
 class Split(NamedTuple):
     """Images and their labels, row by row: images (N, 784) float32 in [0, 1], labels (N,) int64 in 0..9.
 
@@ -47,19 +48,28 @@ def load_dataset(name=None, device="cpu"):
 def load_mnist(device="cpu"):
     """Load MNIST through torchvision: returns the two `Split`s (train, test), 60,000 and 10,000 images.
 
-    The raw files are looked for in $FF_DATA/MNIST/raw or, where FF_DATA is not set, in a cache folder of the user's,
-    into which one attempt is made to download them. Their MD5 sums are checked each time.
-    Raises FileNotFoundError or OSError where FF_DATA lacks valid files, ConnectionError where the download failed.
-    Derived in chapter 01; the data are LeCun et al. 1998.
+    Their files are those of `mnist_folder`, which also says what it raises. Derived in chapter 01; the data are
+    LeCun et al. 1998.
+    """
+    root = mnist_folder()
+    return tuple(
+        Split((part.data.flatten(1).float() / 255).to(device), part.targets.to(device))
+        for part in (datasets.MNIST(root, train=train) for train in (True, False))
+    )
+
+
+def mnist_folder():
+    """The folder that holds MNIST/raw with the four files, whose MD5 sums are checked each time.
+
+    It is $FF_DATA or, where that is not set, a cache folder of the user's, into which one attempt is made to download
+    them. Raises FileNotFoundError or OSError where FF_DATA lacks valid files, ConnectionError where the download
+    failed, ValueError for a relative path.
     """
     root = data_folder()
     if not (root / "MNIST" / "raw").is_dir() and "FF_DATA" not in os.environ:
         _download_mnist(root)
     check_mnist_files(root)
-    return tuple(
-        Split((part.data.flatten(1).float() / 255).to(device), part.targets.to(device))
-        for part in (datasets.MNIST(root, train=train) for train in (True, False))
-    )
+    return root
 
 
 def data_folder():
@@ -71,7 +81,8 @@ def data_folder():
     if chosen is None:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ffutils"
     if not Path(chosen).is_absolute():
-        raise ValueError(f"FF_DATA must be an absolute path, got {chosen!r}; try export FF_DATA=\"$(realpath '{chosen}')\"")
+        advice = f"try export FF_DATA=\"$(realpath '{chosen}')\""
+        raise ValueError(f"FF_DATA must be an absolute path, got {chosen!r}; {advice}")
     return Path(chosen)
 
 
