@@ -1,0 +1,23 @@
+"""A Sphinx extension: the two things about this book that no setting can say."""
+
+import re
+
+from docutils import nodes
+from sphinx.writers.html5 import HTML5Translator
+
+
+def read_backticks_as_code(app, what, name, obj, options, lines):
+    """Turn the `Split`s of a docstring into ``Split``\\ s, which is how reStructuredText wants it."""
+    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)(\w?)", lambda m: f"``{m[1]}``" + (f"\\ {m[2]}" if m[2] else ""), line) for line in lines]
+
+
+def visit_citation(self, node):
+    """Give an entry of the bibliography the role that has replaced the deprecated one."""
+    HTML5Translator.visit_citation(self, node)
+    self.body[-1] = self.body[-1].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", read_backticks_as_code)
+    app.add_node(nodes.citation, override=True, html=(visit_citation, HTML5Translator.depart_citation))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
