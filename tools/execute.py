@@ -1,0 +1,111 @@
+"""Run the chapters and store their outputs: python tools/execute.py [--all] [CHAPTER …]
+
+Without names, the chapters whose code, or whose modules, changed since their outputs were stored. They run on MNIST, each in a
+fresh kernel. A chapter is only written when it ran to its end and its outputs hold nothing of this machine.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tools.chapters import ROOT, chapter_files, fingerprint, is_old, output_problems
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+LIMIT = 180  # seconds that a chapter may take on two CPU cores
+
+
+def run(notebook, folder):
+    """Execute a notebook in a fresh kernel whose working folder is the given one; carriage returns collapse."""
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(
+        notebook,
+        timeout=1200,
+        kernel_name="python3",
+        resources=resources,
+        coalesce_streams=True,
+        store_widget_state=False,
+    ).execute()
+
+
+def clean(notebook):
+    """Remove what differs from run to run and says nothing: timestamps, widgets, the version of Python."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "ffbook": notebook.metadata.get("ffbook", {}),
+    }
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            for output in cell.outputs:
+                output.get("metadata", {}).pop("execution", None)
+
+
+def execute(path, root=ROOT):
+    """Re-run one chapter and store it. Raises CellExecutionError or ValueError, and then leaves the old file as it was."""
+    notebook = nbformat.read(path, as_version=4)
+    stamp = {"fingerprint": fingerprint(notebook, root), "dataset": "mnist"}  # before: the source may change meanwhile
+    run(notebook, path.parent)
+    clean(notebook)
+    problems = output_problems(notebook)
+    if problems:
+        raise ValueError("its outputs cannot be stored:\n  " + "\n  ".join(problems))
+    notebook.metadata["ffbook"] = stamp
+    nbformat.validate(notebook)
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def find(name):
+    """The chapter that a name means: 03, 03_normalized_relu_layers or chapters/03_normalized_relu_layers.ipynb."""
+    found = [path for path in chapter_files() if path.stem == Path(name).stem or path.stem.startswith(f"{name}_")]
+    if len(found) != 1:
+        raise SystemExit(f"no chapter is called {name!r}: expected one of {', '.join(p.stem for p in chapter_files())}")
+    return found[0]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="also those whose outputs are up to date")
+    parser.add_argument("chapters", nargs="*", help="such as 03 or chapters/03_normalized_relu_layers.ipynb")
+    chosen = parser.parse_args()
+    for name in ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONSTARTUP"):  # they would change what the kernels show
+        os.environ.pop(name, None)
+    os.environ.update(FF_DATASET="mnist", JUPYTER_PREFER_ENV_PATH="1")
+    subprocess.run(
+        [sys.executable, "-c", "import matplotlib.pyplot"], check=True
+    )  # it may announce its font cache: here
+
+    failed = []
+    for path in [find(name) for name in chosen.chapters] or chapter_files():
+        if not (chosen.all or chosen.chapters or is_old(json.loads(path.read_text(encoding="utf-8")))):
+            print(f"{path.stem}: up to date")
+            continue
+        print(f"{path.stem}: running …", flush=True)
+        started = time.monotonic()
+        try:
+            execute(path)
+        except (CellExecutionError, ValueError) as error:
+            print(f"{path.stem}: NOT stored: {error}", file=sys.stderr)
+            failed.append(path.stem)
+        else:
+            seconds = time.monotonic() - started
+            slow = f"; on two CPU cores a chapter should take {LIMIT} s at most" if seconds > LIMIT else ""
+            print(f"{path.stem}: stored after {seconds:.0f} s{slow}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Write the repository's address wherever it is needed: python tools/repository.py [--check] [URL]
+
+`_config.yml` (repository.url) is the source. With a URL, that is written there first. Then every place that follows from it is
+brought into line: links and Colab bootstrap of each chapter, badges, citation, project metadata. Outputs and their
+fingerprints stay as they are. With --check nothing is written, and the exit code is 1 where something is out of line.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SLUG = r"[\w.-]+/[\w.-]+?"
+SOURCE = re.compile(rf"^(  url: https://github\.com/)({SLUG})(?=/?\s*(?:#.*)?$)", re.MULTILINE)
+# Addresses that can only mean this book, whatever they say now.
+OURS = [
+    re.compile(rf"(colab\.research\.google\.com/github/)({SLUG})(?=/blob/)"),
+    re.compile(rf"(mybinder\.org/v2/gh/)({SLUG})(?=/(?:main|HEAD)\b)"),
+    re.compile(rf"(git\+https://github\.com/)({SLUG})(?=@main)"),
+    re.compile(rf"(repository-code: \"?https://github\.com/)({SLUG})(?=\"?$)", re.MULTILINE),
+    re.compile(rf"(^Repository = \"https://github\.com/)({SLUG})(?=\"$)", re.MULTILINE),
+]
+KINDS = {".md", ".yml", ".yaml", ".toml", ".cff", ".txt", ".html", ".bib"}
+LEFT_ALONE = {".git", ".venv", "venv", "_build", "_extra", "node_modules", "tests", "tools"}
+
+LINKS = (
+    "[Open in Colab](https://colab.research.google.com/github/{slug}/blob/main/chapters/{name}) · "
+    "[Open in Binder](https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/chapters/{name})"
+)
+BOOTSTRAP = """\
+import sys
+
+if "google.colab" in sys.modules:
+    %pip install -q --no-deps "ffutils @ git+https://github.com/{slug}@main\""""
+
+
+def read_slug(root):
+    """The owner/name that _config.yml gives."""
+    found = SOURCE.search((root / "_config.yml").read_text(encoding="utf-8"))
+    if found is None:
+        raise ValueError("_config.yml has no line '  url: https://github.com/owner/name' under repository")
+    return found[2]
+
+
+def parse_url(url):
+    found = re.fullmatch(rf"https://github\.com/({SLUG})(?:\.git)?/?", url)
+    if found is None:
+        raise ValueError(f"the address must look like https://github.com/owner/name, got {url!r}")
+    return found[1]
+
+
+def site(slug):
+    owner, name = slug.split("/")
+    return f"{owner}.github.io/{name}"
+
+
+def in_line(text, old, new):
+    """A text with the address `old`, and every address that can only be the book's, replaced by `new`."""
+    for pattern in OURS:
+        text = pattern.sub(rf"\g<1>{new}", text)
+    for before, after in ((old, new), (site(old), site(new))):
+        text = re.sub(rf"(?<![\w.-]){re.escape(before)}(?![\w-])", after, text)
+    return text
+
+
+def chapter_in_line(path, old, new):
+    """A notebook's text with its links, its bootstrap and its prose brought into line; no other code cell, no output."""
+    before = path.read_text(encoding="utf-8")
+    notebook = json.loads(before)
+    links, bootstrap = LINKS.format(slug=new, name=path.name), BOOTSTRAP.format(slug=new)
+    found = {"links": 0, "bootstrap": 0}
+    for cell in notebook["cells"]:
+        tags, text = cell["metadata"].get("tags", []), "".join(cell["source"])
+        wanted = text
+        if "colab-bootstrap" in tags:
+            wanted, found["bootstrap"] = bootstrap, found["bootstrap"] + 1
+        elif cell["cell_type"] == "markdown" and "remove-cell" in tags:
+            wanted, found["links"] = links, found["links"] + 1
+        elif cell["cell_type"] == "markdown":
+            wanted = in_line(text, old, new)
+        if wanted != text:
+            cell["source"] = wanted.splitlines(keepends=True)
+    if found != {"links": 1, "bootstrap": 1}:
+        raise ValueError(
+            f"{path.name} must have one markdown cell tagged remove-cell, for the links, and one code cell tagged "
+            f"colab-bootstrap; it has {found['links']} and {found['bootstrap']}"
+        )
+    return before if notebook == json.loads(before) else json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def text_files(root):
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in LEFT_ALONE and not name.endswith(".egg-info")]
+        yield from (Path(folder) / name for name in sorted(files) if Path(name).suffix in KINDS)
+
+
+def changes(root, new):
+    """What `new` as the address of the repository changes: {path: new text}, _config.yml last."""
+    old, found = read_slug(root), {}
+    for path in text_files(root):
+        if path != root / "_config.yml":
+            found[path] = in_line(path.read_text(encoding="utf-8"), old, new)
+    for path in sorted((root / "chapters").glob("*.ipynb")):
+        found[path] = chapter_in_line(path, old, new)
+    config = root / "_config.yml"  # last, so that a run that was cut short can be repeated
+    found[config] = in_line(SOURCE.sub(rf"\g<1>{new}", config.read_text(encoding="utf-8")), old, new)
+    return {path: text for path, text in found.items() if text != path.read_text(encoding="utf-8")}
+
+
+def main(arguments=None, root=ROOT):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where something is out of line")
+    parser.add_argument("url", nargs="?", help="https://github.com/owner/name; without it, what _config.yml says")
+    chosen = parser.parse_args(arguments)
+    try:
+        slug = parse_url(chosen.url) if chosen.url else read_slug(root)
+        todo = changes(root, slug)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for path, text in todo.items():
+        print(f"{'out of line' if chosen.check else 'written'}: {path.relative_to(root)}")
+        if not chosen.check:
+            path.write_text(text, encoding="utf-8")
+    if not chosen.check:
+        print(f"the book lives at https://github.com/{slug} ({len(todo)} files changed)")
+    return 1 if chosen.check and todo else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
