@@ -24,6 +24,10 @@ def test_vendored_files_have_the_listed_hashes(folder):
 
 def test_no_script_or_font_lies_outside_those_folders():
     found = [path for path in (ROOT / "_extra").rglob("*") if path.is_file()]
-    found += [path for path in (ROOT / "_static").rglob("*") if path.suffix in {".woff", ".woff2"} or path.name.endswith(".min.js")]
+    found += [
+        path
+        for path in (ROOT / "_static").rglob("*")
+        if path.suffix in {".woff", ".woff2"} or path.name.endswith(".min.js")
+    ]
     assert found
     assert all(any(path.is_relative_to(ROOT / folder) for folder in VENDORED) for path in found), found
