@@ -1,0 +1,124 @@
+"""Every page of the built book in a real browser: quiet, self-contained, accessible, and no wider than the screen."""
+
+import re
+
+import pytest
+
+from .conftest import BOOK, skip_or_fail
+
+
+def is_written(page):
+    return page and any((BOOK / "_sources" / page).with_suffix(suffix).is_file() for suffix in (".md", ".ipynb"))
+
+
+PAGES = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html") if "_static" not in path.parts) or [None]
+CHAPTERS = [page for page in PAGES if page and page.startswith("chapters/")]
+# Pages that somebody wrote are tried in every theme and width, those that Sphinx makes (indices, source code) in two.
+CASES = [
+    (page, width, theme)
+    for page in PAGES
+    for width, theme in [(1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")]
+    if is_written(page) or (width, theme) in [(1280, "light"), (390, "dark")]
+]
+AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}, "preload": False}
+
+
+@pytest.mark.parametrize(("name", "width", "theme"), CASES)
+def test_page(name, width, theme, watch):
+    if name is None:
+        skip_or_fail("no book in _build/html: run make book first")
+    watched = watch(theme, width)
+    page = watched.open(name)
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+
+    shot = BOOK.parent / "screenshots" / f"{theme}-{width}" / f"{name.removesuffix('.html').replace('/', '-')}.png"
+    shot.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=shot, full_page=True)
+
+    assert watched.problems == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "MathJax could not read a formula"
+    if page.locator(".math").count():
+        assert page.locator("mjx-container").count() > 0, "the formulae were not set"
+    assert page.locator("img:not([alt])").count() == 0
+    assert page.locator('article img[alt=""]').count() == 0, "a figure without alt text"
+    assert accessibility_violations(page) == []
+
+
+def accessibility_violations(page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options=AXE).response["violations"]
+    return [f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary')}" for rule in found for node in rule["nodes"]]
+
+
+def test_a_request_to_another_host_is_caught(watch, address):
+    watched = watch()
+    page = watched.open("index.html")
+    page.evaluate("() => fetch('https://example.org/').catch(() => 0)")
+    assert any("another host" in problem for problem in watched.problems)
+
+
+def test_the_theme_switch_changes_the_theme_and_is_remembered(browser, address):
+    page = browser.new_page(color_scheme="light")
+    page.goto(f"{address}/index.html")
+    seen = set()
+    for _ in range(3):
+        page.locator(".theme-switch-button:visible").click()
+        seen.add(page.evaluate("document.documentElement.dataset.mode"))
+    assert seen == {"light", "dark", "auto"}
+    while page.evaluate("document.documentElement.dataset.mode") != "dark":
+        page.locator(".theme-switch-button:visible").click()
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_search_finds_the_goodness(watch, width):
+    watched = watch(width=width)
+    page = watched.open("index.html")
+    page.locator(".search-button-field:visible, .search-button:visible").first.click()
+    page.locator("#pst-search-dialog input[type=search]").fill("goodness")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"search\.html"))
+    page.locator("#search-results li a").first.wait_for()
+    assert watched.problems == []
+
+
+def test_the_menu_opens_on_a_phone(watch):
+    watched = watch(width=390)
+    page = watched.open("index.html")
+    link = page.locator("#pst-primary-sidebar-modal a, .bd-sidebar-primary a").filter(has_text="Bibliography").first
+    assert not link.is_visible()
+    page.locator(".primary-toggle:visible").click()
+    link.wait_for(state="visible")
+    assert accessibility_violations(page) == []
+    link.click()
+    page.wait_for_url(re.compile(r"bibliography\.html"))
+    assert watched.problems == []
+
+
+def test_a_flipbook_turns_with_the_keyboard(watch):
+    watched = watch()
+    for name in CHAPTERS:
+        page = watched.open(name)
+        for book in page.locator("figure.ff-flipbook").all():
+            slider, frames = book.locator("input[type=range]"), book.locator("img")
+            slider.focus()
+            page.keyboard.press("Home")
+            assert frames.nth(0).is_visible() and not frames.nth(1).is_visible()
+            page.keyboard.press("ArrowRight")
+            assert frames.nth(1).is_visible() and not frames.nth(0).is_visible()
+            assert slider.bounding_box()["height"] >= 24
+    assert watched.problems == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS[1:])
+def test_a_hidden_solution_opens_and_is_accessible(watch, name):
+    watched = watch(width=390)
+    page = watched.open(name)
+    page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert accessibility_violations(page) == []
+    assert watched.problems == []
