@@ -6,7 +6,8 @@ IN = .venv/bin/python
 READY = .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test serve lab execute repository clean
+.PHONY: help setup book test serve lab execute experiments repository clean
+unexport PYTHONPATH PYTHONHOME PIP_USER
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +16,7 @@ help:
 	@echo "make serve       show the rendered book in your browser (PORT=$(PORT))"
 	@echo "make lab         open the chapters in JupyterLab"
 	@echo "make execute     re-run the chapters whose code changed, on MNIST (ARGS=--all for all, ARGS=03 for one)"
+	@echo "make experiments run the long experiments, which write experiments/results/*.json (hours)"
 	@echo "make repository  write the book's address everywhere (URL=https://github.com/owner/name)"
 	@echo "make clean       remove what was built (.venv stays)"
 
@@ -49,6 +51,10 @@ lab: $(READY)
 
 execute: $(READY)
 	@$(IN) tools/execute.py $(ARGS)
+
+experiments: $(READY)
+	@set -e; for script in experiments/[!_]*.py; do \
+		name="$${script##*/}"; echo "=== $$script"; $(IN) -m "experiments.$${name%.py}"; done
 
 repository:
 	@"$(PYTHON)" tools/repository.py $(URL)

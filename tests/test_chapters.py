@@ -25,11 +25,11 @@ ENDING = ["Check yourself", "Summary", "Next", "References"]
 
 # Which module mirrors which chapter, and what both define. A name that both define must be the same code in any case.
 MIRRORS = {
-    "01_loading_mnist": ("data", ["Split", "batches", "hold_out"]),
+    "01_loading_mnist": ("data", ["Split", "batches", "hold_out", "load_dataset", "load_digits", "load_mnist"]),
     "02_label_overlay": ("labels", ["neutral", "overlay", "wrong_labels"]),
     "03_normalized_relu_layers": ("layers", ["FFLayer", "FFNet", "goodness", "normalize"]),
     "04_isolated_training": ("training", ["logistic_loss", "random_negatives", "train", "train_batch", "train_layer"]),
-    "05_goodness_prediction": ("prediction", ["error_rate", "label_goodness", "predict"]),
+    "05_goodness_prediction": ("prediction", ["error_rate", "label_goodness", "layer_goodness", "predict"]),
 }
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
 ORDER = ["checks", "progress", "data", "labels", "layers", "training", "prediction", "recipe"]
