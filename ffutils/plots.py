@@ -71,9 +71,9 @@ def show_goodness(ax, positive, negative, threshold=1.0, limits=None):
     ax.set(xlabel="goodness", ylabel="images")
 
 
-def show_receptive_fields(layer, count=20, columns=10):
-    """Draw the incoming weights of the first units of a layer that sees pixels, each scaled to its own largest weight."""
-    weights = layer.weight.detach().cpu()[:count].reshape(-1, 28, 28)
+def show_receptive_fields(weights, columns=10):
+    """Draw the incoming weights (units, 784) of units that see pixels, each scaled to its own largest weight."""
+    weights = weights.detach().cpu().reshape(-1, 28, 28)
     rows = -(-len(weights) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.9, rows * 0.9), squeeze=False)
     for ax in axes.flat:
