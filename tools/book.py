@@ -8,7 +8,10 @@ from sphinx.writers.html5 import HTML5Translator
 
 def read_backticks_as_code(app, what, name, obj, options, lines):
     """Turn the `Split`s of a docstring into ``Split``\\ s, which is how reStructuredText wants it."""
-    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)(\w?)", lambda m: f"``{m[1]}``" + (f"\\ {m[2]}" if m[2] else ""), line) for line in lines]
+    lines[:] = [
+        re.sub(r"(?<!`)`([^`]+)`(?!`)(\w?)", lambda m: f"``{m[1]}``" + (f"\\ {m[2]}" if m[2] else ""), line)
+        for line in lines
+    ]
 
 
 def visit_citation(self, node):

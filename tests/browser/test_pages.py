@@ -11,7 +11,9 @@ def is_written(page):
     return page and any((BOOK / "_sources" / page).with_suffix(suffix).is_file() for suffix in (".md", ".ipynb"))
 
 
-PAGES = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html") if "_static" not in path.parts) or [None]
+PAGES = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html") if "_static" not in path.parts) or [
+    None
+]
 CHAPTERS = [page for page in PAGES if page and page.startswith("chapters/")]
 # Pages that somebody wrote are tried in every theme and width, those that Sphinx makes (indices, source code) in two.
 CASES = [
@@ -40,6 +42,8 @@ def test_page(name, width, theme, watch):
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "MathJax could not read a formula"
     if page.locator(".math").count():
         assert page.locator("mjx-container").count() > 0, "the formulae were not set"
+    heading = page.locator("article h1").first.inner_text()
+    assert not re.match(r"\d+\.\s*\d+\.", heading), f"numbered twice, by _toc.yml and by its title: {heading}"
     assert page.locator("img:not([alt])").count() == 0
     assert page.locator('article img[alt=""]').count() == 0, "a figure without alt text"
     assert accessibility_violations(page) == []
@@ -49,7 +53,9 @@ def accessibility_violations(page):
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page, options=AXE).response["violations"]
-    return [f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary')}" for rule in found for node in rule["nodes"]]
+    return [
+        f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary')}" for rule in found for node in rule["nodes"]
+    ]
 
 
 def test_a_request_to_another_host_is_caught(watch, address):
