@@ -28,7 +28,9 @@ def parse(arguments):
     parser.add_argument("--hidden", type=int, nargs="+", default=[500, 500, 500], metavar="WIDTH",
                         help="units of each layer (default: 500 500 500)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and negatives (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto, a GPU where there is one)")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or mps (default: auto, a GPU where there is one)"
+    )
     parser.add_argument("--save", metavar="FILE", help="write the widths, the weights and the errors to FILE")
     return parser, parser.parse_args(arguments)
 
@@ -38,17 +40,26 @@ def choose_device(name):
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device("cuda" if has["cuda"] else "cpu")
-    kind = name.split(":")[0]
-    if not has.get(kind, False):
-        raise ValueError(f"device {name!r} is not to be had here: expected one of {', '.join(k for k in has if has[k])}, or auto")
-    return torch.device(name)
+    try:
+        if has.get(name.split(":")[0], False):
+            return torch.empty(0, device=name).device
+    except RuntimeError:  # such as "cuda:1" where there is one GPU
+        pass
+    raise ValueError(
+        f"device {name!r} is not to be had here: expected one of {', '.join(k for k in has if has[k])}, or auto"
+    )
 
 
 def check_writable(path):
     """Raise OSError unless path can be written, so that no trained net is lost at the end."""
     existed = os.path.exists(path)
-    with open(path, "ab"):
-        pass
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"--save {path!r} cannot be written ({error.strerror}); choose a file in a folder that exists"
+        ) from error
     if not existed:
         os.remove(path)
 
@@ -65,7 +76,7 @@ def main(arguments=None):
 
 def run(chosen):
     device = choose_device(chosen.device)
-    if chosen.save:
+    if chosen.save is not None:
         check_writable(chosen.save)
     torch.manual_seed(chosen.seed)
     with warnings.catch_warnings():
@@ -88,8 +99,11 @@ def run(chosen):
     print(f"trained in {trained - started:.1f} s, tested in {time.perf_counter() - trained:.1f} s; test error:")
     for key, error in errors.items():
         print(f"  {key:<22}{error:5.2f} %")
-    if chosen.save:
-        torch.save({"widths": [784, *chosen.hidden], "state_dict": net.state_dict(), "dataset": name, "test_error": errors}, chosen.save)
+    if chosen.save is not None:
+        torch.save(
+            {"widths": [784, *chosen.hidden], "state_dict": net.state_dict(), "dataset": name, "test_error": errors},
+            chosen.save,
+        )
         print(f"saved to {chosen.save}")
 
 
