@@ -89,7 +89,10 @@ def check_width(x, expected):
 def check_widths(widths):
     """Raise ValueError unless there are two widths or more, all of them whole numbers of at least 1."""
     if len(widths) < 2 or not all(isinstance(width, int) and width >= 1 for width in widths):
-        raise ValueError(f"expected the number of pixels and one width or more, such as FFNet(784, 500, 500), got {widths}")
+        raise ValueError(
+            "expected the number of pixels and one width or more, all of them whole numbers of at least 1, "
+            f"such as FFNet(784, 500, 500), got {widths}"
+        )
 
 
 def check_training(net, split, epochs, lr):
@@ -105,10 +108,14 @@ def check_training(net, split, epochs, lr):
 
 
 def check_device(net, x):
-    """Raise ValueError unless the net and x lie on the same device."""
-    device = next(net.parameters()).device
-    if device != x.device:
-        raise ValueError(f"the net is on {device} but its images are on {x.device}; move one of them with .to(device)")
+    """Raise ValueError unless the net and x lie on the same device, TypeError unless they have the same dtype."""
+    weight = next(net.parameters())
+    if weight.device != x.device:
+        raise ValueError(
+            f"the net is on {weight.device} but its images are on {x.device}; move one of them with .to(device)"
+        )
+    if weight.dtype != x.dtype:
+        raise TypeError(f"the net computes in {weight.dtype} but its images are {x.dtype}; try images.float()")
 
 
 def check_losses(losses, trained, epoch):
@@ -123,5 +130,7 @@ def check_losses(losses, trained, epoch):
 
 def check_layers(layers, count):
     """Raise ValueError unless layers names at least one of the net's layers 0..count − 1, each once at the most."""
-    if not layers or len(set(layers)) < len(layers) or not all(0 <= k < count for k in layers):
-        raise ValueError(f"layers must name some of the net's layers 0..{count - 1}, counted from 0, got {list(layers)}")
+    if not layers or len(set(layers)) < len(layers) or not all(k in range(count) for k in layers):
+        raise ValueError(
+            f"layers must name some of the net's layers 0..{count - 1}, counted from 0, got {list(layers)}"
+        )

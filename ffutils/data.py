@@ -5,6 +5,7 @@ import socket
 import tempfile
 import warnings
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,19 +128,19 @@ def batches(split, batch_size, shuffle=True):
 
 def _download_mnist(root):
     """Bring MNIST into root/MNIST/raw, whole or not at all. Raises ConnectionError where it cannot be had."""
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as unfinished, _socket_timeout(10):
-        try:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root) as unfinished, _socket_timeout(10):
             datasets.MNIST(unfinished, download=True)
             check_mnist_files(unfinished)
-        except (OSError, RuntimeError) as error:  # torchvision raises RuntimeError where every mirror failed
-            raise ConnectionError(
-                "MNIST could not be downloaded: check the network, or set FF_DATA to a folder that holds MNIST/raw, "
-                f"or set FF_DATASET=digits. ({(str(error) or type(error).__name__).splitlines()[0].rstrip(':')})"
-            ) from error
-        (root / "MNIST").mkdir(exist_ok=True)
-        if not (root / "MNIST" / "raw").is_dir():  # another process may have been quicker
-            os.rename(Path(unfinished) / "MNIST" / "raw", root / "MNIST" / "raw")
+            (root / "MNIST").mkdir(exist_ok=True)
+            if not (root / "MNIST" / "raw").is_dir():  # another process may have been quicker
+                os.rename(Path(unfinished) / "MNIST" / "raw", root / "MNIST" / "raw")
+    except (OSError, RuntimeError, HTTPException) as error:  # RuntimeError: torchvision's, where every mirror failed
+        raise ConnectionError(
+            "MNIST could not be downloaded: check the network, or set FF_DATA to a folder that holds MNIST/raw, "
+            f"or set FF_DATASET=digits. ({(str(error) or type(error).__name__).splitlines()[0].rstrip(':')})"
+        ) from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ffutils.checks import check_device, check_images, check_labels, check_layers, check_width
+from ffutils.checks import check_batch_size, check_device, check_images, check_labels, check_layers, check_width
 from ffutils.data import Split, batches
 from ffutils.labels import neutral, overlay
 from ffutils.layers import goodness, normalize
@@ -20,6 +20,7 @@ def layer_goodness(net, x, batch_size=1000):
     check_images(x)
     check_width(x, net.layers[0].in_features)
     check_device(net, x)
+    check_batch_size(batch_size)
     rows = []
     for part in x.split(batch_size):
         labels = [torch.full((len(part),), label, device=x.device) for label in range(10)]
@@ -50,8 +51,9 @@ def predict(net, x, layers=None):
 def error_rate(predicted, labels):
     """The share of predictions (B,) that differ from the labels (B,), in per cent.
 
-    Raises ValueError for an empty batch or shapes that differ. Derived in chapter 05.
+    Raises TypeError or ValueError for bad labels, an empty batch or shapes that differ. Derived in chapter 05.
     """
+    check_labels(predicted)
     check_labels(labels, count=len(predicted))
     return 100 * (predicted != labels).float().mean().item()
 
@@ -69,6 +71,7 @@ def neutral_activities(net, x, layers=None, batch_size=1000):
     check_device(net, x)
     layers = list(range(1, len(net.layers)) if layers is None else layers)
     check_layers(layers, len(net.layers))
+    check_batch_size(batch_size)
     rows = []
     for part in x.split(batch_size):
         activities = net(neutral(part))
