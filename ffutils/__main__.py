@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 def parse(arguments):
     parser = Parser(prog="python -m ffutils", description=__doc__)
     parser.add_argument("--dataset", help="auto, mnist or digits (default: $FF_DATASET, or auto)")
-    parser.add_argument("--epochs", type=int, help="passes over the training images (default: 10, digits: 100)")
+    parser.add_argument("--epochs", type=int, help="passes over the training images (default: 15, digits: 100)")
     parser.add_argument("--hidden", type=int, nargs="+", default=[500, 500, 500], metavar="WIDTH",
                         help="units of each layer (default: 500 500 500)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and negatives (default: 0)")
@@ -87,7 +87,7 @@ def run(chosen):
     print(f"net     784-{'-'.join(map(str, chosen.hidden))}, plain recipe of chapters 01-05, seed {chosen.seed}")
     print(f"device  {device}, torch {torch.__version__}, {torch.get_num_threads()} CPU threads")
 
-    epochs = {"mnist": 10, "digits": 100}[name] if chosen.epochs is None else chosen.epochs
+    epochs = {"mnist": 15, "digits": 100}[name] if chosen.epochs is None else chosen.epochs
     started = time.perf_counter()
     train(net, training, epochs=epochs)
     trained = time.perf_counter()

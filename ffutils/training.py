@@ -64,7 +64,7 @@ def train_batch(net, optimizers, positive, negative, trained, loss=logistic_loss
 
 
 def train(
-    net, split, epochs=10, batch_size=256, lr=0.001, loss=logistic_loss, negatives=random_negatives,
+    net, split, epochs=15, batch_size=256, lr=0.001, loss=logistic_loss, negatives=random_negatives,
     greedy=False, on_epoch=None, progress=True,
 ):  # fmt: skip
     """Train the layers of a net: all of them on every batch or, if greedy, one after another.
