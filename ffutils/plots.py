@@ -94,7 +94,7 @@ def flipbook(figures, captions, alt, start=-1):
     frames = []
     for k, (figure, caption) in enumerate(zip(figures, captions, strict=True)):
         data = io.BytesIO()
-        figure.savefig(data, format="png", dpi=figure.dpi)
+        figure.savefig(data, format="png", dpi=90)
         plt.close(figure)
         source = base64.b64encode(data.getvalue()).decode()
         text = html.escape(f"{alt}: {caption}", quote=True)
