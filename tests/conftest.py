@@ -1,8 +1,11 @@
 """Every test starts from the same random state, so that the order of the tests changes nothing."""
 
+import os
 import sys
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' nets are tiny: a second thread costs more than it brings
 
 
 @pytest.fixture(autouse=True)
