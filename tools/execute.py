@@ -32,7 +32,6 @@ def run(notebook, folder):
         kernel_name="python3",
         resources=resources,
         coalesce_streams=True,
-        store_widget_state=False,
     ).execute()
 
 
