@@ -187,6 +187,14 @@ def test_execute_stores_clean_outputs(book):
     assert not is_old(result, book)
 
 
+def test_execute_stores_no_widgets(book):
+    path = stored(book, code("import ipywidgets\nipywidgets.interact(lambda i: print(i), i=(0, 3));"))
+    execute.execute(path, book)
+    result = json.loads(path.read_text())
+    assert result["cells"][0]["outputs"] == []
+    assert "widgets" not in result["metadata"]
+
+
 @pytest.mark.parametrize(
     "text, error",
     [

@@ -26,13 +26,7 @@ LIMIT = 180  # seconds that a chapter may take on two CPU cores
 def run(notebook, folder):
     """Execute a notebook in a fresh kernel whose working folder is the given one; carriage returns collapse."""
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(
-        notebook,
-        timeout=1200,
-        kernel_name="python3",
-        resources=resources,
-        coalesce_streams=True,
-    ).execute()
+    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources, coalesce_streams=True).execute()
 
 
 def clean(notebook):
