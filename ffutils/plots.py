@@ -46,7 +46,9 @@ def show_images(images, titles=None, columns=10, size=1.0):
     images = torch.as_tensor(images).detach().cpu().reshape(-1, 28, 28)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * size, rows * size * (1.25 if titles else 1)), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * size, rows * size * (1.25 if titles else 1)), squeeze=False
+    )
     for k, ax in enumerate(axes.flat):
         ax.axis("off")
         if k < len(images):
@@ -72,14 +74,14 @@ def show_goodness(ax, positive, negative, threshold=1.0, limits=None):
 
 
 def show_receptive_fields(weights, columns=10):
-    """Draw the incoming weights (units, 784) of units that see pixels, each scaled to its own largest weight."""
+    """Draw the incoming weights (units, 784) of units that see pixels: blue above 0, red below, 1 % of them saturated."""
     weights = weights.detach().cpu().reshape(-1, 28, 28)
     rows = -(-len(weights) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.9, rows * 0.9), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, field in zip(axes.flat, weights, strict=False):
-        bound = field.abs().max()
+        bound = field.abs().quantile(0.99).item()
         ax.imshow(field, cmap="RdBu", vmin=-bound, vmax=bound)
     return figure
 
