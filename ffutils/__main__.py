@@ -29,7 +29,7 @@ def parse(arguments):
                         help="units of each layer (default: 500 500 500)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and negatives (default: 0)")
     parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda or mps (default: auto, a GPU where there is one)"
+        "--device", default="auto", help="auto, cpu, cuda or mps (default: auto, CUDA where there is one)"
     )
     parser.add_argument("--save", metavar="FILE", help="write the widths, the weights and the errors to FILE")
     return parser, parser.parse_args(arguments)
@@ -46,7 +46,7 @@ def choose_device(name):
     except RuntimeError:  # such as "cuda:1" where there is one GPU
         pass
     raise ValueError(
-        f"device {name!r} is not to be had here: expected one of {', '.join(k for k in has if has[k])}, or auto"
+        f"device {name!r} is not available here: expected one of {', '.join(k for k in has if has[k])}, or auto"
     )
 
 
@@ -89,19 +89,29 @@ def run(chosen):
 
     epochs = {"mnist": 15, "digits": 100}[name] if chosen.epochs is None else chosen.epochs
     started = time.perf_counter()
-    train(net, training, epochs=epochs)
+    losses = train(net, training, epochs=epochs)
+    finished = int(losses.isfinite().all(dim=1).sum())
     trained = time.perf_counter()
     per_layer = layer_goodness(net, test.images)
     sums = {f"layer {k + 1} alone": [k] for k in range(len(net.layers))} | {"sum of all layers": range(len(net.layers))}
     if len(net.layers) > 1:
         sums["sum without the first"] = range(1, len(net.layers))
     errors = {key: error_rate(per_layer[:, :, list(k)].sum(2).argmax(1), test.labels) for key, k in sums.items()}
+    if finished < epochs:
+        print(f"stopped after {finished} of {epochs} epochs")
     print(f"trained in {trained - started:.1f} s, tested in {time.perf_counter() - trained:.1f} s; test error:")
     for key, error in errors.items():
         print(f"  {key:<22}{error:5.2f} %")
     if chosen.save is not None:
         torch.save(
-            {"widths": [784, *chosen.hidden], "state_dict": net.state_dict(), "dataset": name, "test_error": errors},
+            {
+                "widths": [784, *chosen.hidden],
+                "state_dict": net.state_dict(),
+                "dataset": name,
+                "seed": chosen.seed,
+                "epochs": finished,
+                "test_error": errors,
+            },
             chosen.save,
         )
         print(f"saved to {chosen.save}")

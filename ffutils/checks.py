@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from pathlib import Path
 
 import torch
@@ -63,21 +64,49 @@ def check_mnist_files(root):
         file = Path(root) / "MNIST" / "raw" / name
         if not file.is_file():
             raise FileNotFoundError(
-                f"{file} is missing: expected the four unpacked files of MNIST there; set FF_DATA to the folder that "
-                "holds MNIST/raw, unset it to let ffutils download them, or set FF_DATASET=digits to do without"
+                f"{file} is missing: expected the four unpacked files of MNIST there. {_remedy(file)}, "
+                "or set FF_DATASET=digits to do without"
             )
         found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
         if found != expected:
             raise OSError(
-                f"{file} is damaged: {file.stat().st_size:,} bytes with MD5 {found}, expected {expected}; "
-                "delete the folder that holds it and load again, or copy a good one"
+                f"{file} is damaged: {file.stat().st_size:,} bytes with MD5 {found}, expected {expected}. {_remedy(file)}"
             )
 
 
+def _remedy(file):
+    """What to do about a file of MNIST that is missing or damaged."""
+    if "FF_DATA" in os.environ:
+        return "FF_DATA must name the folder that holds MNIST/raw: correct it, copy the files there, or unset FF_DATA to download them"
+    return f"Delete the folder {file.parent} and load again"
+
+
+def check_strength(strength):
+    """Raise ValueError unless a label's strength is a finite number."""
+    if not math.isfinite(strength):
+        raise ValueError(f"strength must be a finite number, such as 1.0, got {strength}")
+
+
 def check_batch_size(batch_size):
-    """Raise ValueError unless batch_size is at least 1."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    """Raise ValueError unless batch_size is a whole number of at least 1."""
+    check_count("batch_size", batch_size)
+
+
+def check_count(name, count):
+    """Raise ValueError unless count is a whole number of at least 1."""
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {count}")
+
+
+def check_features(features):
+    """Raise TypeError or ValueError unless features is a non-empty batch of finite numbers (N, width)."""
+    if not torch.is_tensor(features) or not features.is_floating_point():
+        kind = features.dtype if torch.is_tensor(features) else type(features).__name__
+        raise TypeError(f"features must be a floating-point tensor, got {kind}")
+    if features.dim() != 2 or features.numel() == 0:
+        raise ValueError(f"features must have the shape (images, width), got {tuple(features.shape)}")
+    if not features.isfinite().all():
+        raise ValueError("features must be finite, got NaN or infinity; look at what made them")
 
 
 def check_width(x, expected):
@@ -97,18 +126,19 @@ def check_widths(widths):
 
 def check_training(net, split, epochs, lr):
     """Raise TypeError or ValueError unless the split and the settings can train the net."""
-    check_images(split.images)
+    check_input(net, split.images)
+    if torch.is_tensor(split.labels) and split.labels.device != split.images.device:
+        raise ValueError(f"the images are on {split.images.device} but their labels on {split.labels.device}; move one")
     check_labels(split.labels, count=len(split.images))
-    check_width(split.images, net.layers[0].in_features)
-    check_device(net, split.images)
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    check_count("epochs", epochs)
     if not (lr > 0 and math.isfinite(lr)):
         raise ValueError(f"lr must be a positive number, got {lr}")
 
 
-def check_device(net, x):
-    """Raise ValueError unless the net and x lie on the same device, TypeError unless they have the same dtype."""
+def check_input(net, x):
+    """Raise TypeError or ValueError unless x is a batch of images that the net can take."""
+    check_images(x)
+    check_width(x, net.layers[0].in_features)
     weight = next(net.parameters())
     if weight.device != x.device:
         raise ValueError(
@@ -133,4 +163,5 @@ def check_layers(layers, count):
     if not layers or len(set(layers)) < len(layers) or not all(k in range(count) for k in layers):
         raise ValueError(
             f"layers must name some of the net's layers 0..{count - 1}, counted from 0, got {list(layers)}"
+            + ("; a net of one layer has none above the first, so say layers=[0]" if count == 1 else "")
         )

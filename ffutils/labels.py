@@ -2,7 +2,7 @@
 
 import torch
 
-from ffutils.checks import check_images, check_labels
+from ffutils.checks import check_images, check_labels, check_strength
 
 
 def overlay(x, y, strength=1.0):
@@ -13,6 +13,7 @@ def overlay(x, y, strength=1.0):
     """
     check_images(x)
     check_labels(y, count=len(x))
+    check_strength(strength)
     x = x.clone()
     x[:, :10] = 0
     x[torch.arange(len(x)), y] = strength
@@ -26,6 +27,7 @@ def neutral(x, strength=1.0):
     Raises TypeError or ValueError for a wrong type, shape or value. Hinton 2022, §3.3; derived in chapter 02.
     """
     check_images(x)
+    check_strength(strength)
     x = x.clone()
     x[:, :10] = strength / 10
     return x

@@ -4,7 +4,14 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ffutils.checks import check_batch_size, check_device, check_images, check_labels, check_layers, check_width
+from ffutils.checks import (
+    check_batch_size,
+    check_count,
+    check_features,
+    check_input,
+    check_labels,
+    check_layers,
+)
 from ffutils.data import Split, batches
 from ffutils.labels import neutral, overlay
 from ffutils.layers import goodness, normalize
@@ -17,9 +24,7 @@ def layer_goodness(net, x, batch_size=1000):
     net: an `FFNet` of L layers; x: (B, 784) in [0, 1]; returns (B, 10, L). Ten passes, batch_size images at a time.
     Raises TypeError or ValueError for bad images. Hinton 2022, §3.3; derived in chapter 05.
     """
-    check_images(x)
-    check_width(x, net.layers[0].in_features)
-    check_device(net, x)
+    check_input(net, x)
     check_batch_size(batch_size)
     rows = []
     for part in x.split(batch_size):
@@ -66,9 +71,7 @@ def neutral_activities(net, x, layers=None, batch_size=1000):
     (B, sum of their widths). Raises TypeError or ValueError for bad images or layers.
     Hinton 2022, §3.3; derived in chapter 05.
     """
-    check_images(x)
-    check_width(x, net.layers[0].in_features)
-    check_device(net, x)
+    check_input(net, x)
     layers = list(range(1, len(net.layers)) if layers is None else layers)
     check_layers(layers, len(net.layers))
     check_batch_size(batch_size)
@@ -83,10 +86,12 @@ def fit_softmax(features, labels, epochs=5, batch_size=256, lr=0.001):
     """Fit a linear softmax classifier on features that stay as they are.
 
     features: (N, width); labels: (N,) int64 in 0..9; returns the `nn.Linear` (width → 10), whose largest output names
-    the label. Raises TypeError or ValueError for bad labels. Hinton 2022, §3.2 and §3.3; derived in chapter 05.
+    the label. Raises TypeError or ValueError for bad features, labels or epochs. Hinton 2022, §3.2 and §3.3; derived in chapter 05.
     """
+    check_features(features)
     check_labels(labels, count=len(features))
-    head = nn.Linear(features.shape[1], 10, device=features.device)
+    check_count("epochs", epochs)
+    head = nn.Linear(features.shape[1], 10, device=features.device, dtype=features.dtype)
     optimizer = torch.optim.Adam(head.parameters(), lr=lr)
     for _ in range(epochs):
         for h, y in batches(Split(features, labels), batch_size):

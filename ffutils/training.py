@@ -74,9 +74,10 @@ def train(
     function of (net, x, y) that returns wrong labels (B,); on_epoch: called as on_epoch(net, epoch) after each epoch,
     counted from 1; progress: whether to print a line per epoch.
     Returns the mean losses (epochs, layers). Ctrl-C or the stop button ends the training and keeps what has been
-    learnt; the losses that were not reached are NaN. Training starts from the weights that the net has.
+    learnt; the losses of the epochs that were not finished are NaN. Training starts from the weights that the net has,
+    with new optimisers.
     Raises TypeError or ValueError for a bad split or setting, FloatingPointError once a loss is no longer finite.
-    Hinton 2022, §3.3, and §2 for greedy; derived in chapter 04.
+    Hinton 2022, §3.3; all layers on every batch as in his published code. Derived in chapter 04.
     """
     check_training(net, split, epochs, lr)
     optimizers = [torch.optim.Adam(layer.parameters(), lr=lr) for layer in net.layers]

@@ -29,7 +29,10 @@ MIRRORS = {
     "02_label_overlay": ("labels", ["neutral", "overlay", "wrong_labels"]),
     "03_normalized_relu_layers": ("layers", ["FFLayer", "FFNet", "goodness", "normalize"]),
     "04_isolated_training": ("training", ["logistic_loss", "random_negatives", "train", "train_batch", "train_layer"]),
-    "05_goodness_prediction": ("prediction", ["error_rate", "label_goodness", "layer_goodness", "predict"]),
+    "05_goodness_prediction": (
+        "prediction",
+        ["error_rate", "fit_softmax", "label_goodness", "layer_goodness", "neutral_activities", "predict"],
+    ),
 }
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
 ORDER = ["checks", "progress", "data", "labels", "layers", "training", "prediction", "recipe"]

@@ -148,13 +148,13 @@ def test_widths_that_make_no_net(widths):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"epochs": -3}, "epochs must be at least 1, got -3"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": -3}, "epochs must be a whole number of at least 1, got -3"),
         ({"lr": 0}, "lr must be a positive number, got 0"),
         ({"lr": -0.1}, "lr must be a positive number, got -0.1"),
         ({"lr": float("nan")}, "lr must be a positive number, got nan"),
         ({"lr": float("inf")}, "lr must be a positive number, got inf"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
     ],
     ids=str,
 )
@@ -167,7 +167,36 @@ def test_bad_settings_of_the_training(net, settings, message):
 
 def test_bad_batch_sizes_of_the_prediction(net):
     for use in (layer_goodness, neutral_activities):
-        with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
             use(net, GOOD, batch_size=0)
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         fit_softmax(GOOD, LABELS, batch_size=0)
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf")])
+def test_a_strength_that_is_no_number(strength):
+    for write in (lambda x: overlay(x, torch.tensor([1]), strength), lambda x: neutral(x, strength)):
+        with pytest.raises(ValueError, match="strength must be a finite number"):
+            write(torch.rand(1, 784))
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "message"),
+    [
+        (torch.full((3, 4), torch.nan), ValueError, "features must be finite"),
+        (torch.rand(3), ValueError, r"features must have the shape \(images, width\), got \(3,\)"),
+        (torch.ones(3, 4, dtype=torch.int64), TypeError, "features must be a floating-point tensor"),
+    ],
+)
+def test_features_that_a_softmax_cannot_be_fitted_on(features, error, message):
+    with pytest.raises(error, match=message):
+        fit_softmax(features, torch.tensor([0, 1, 2]))
+    with pytest.raises(ValueError, match="epochs must be a whole number"):
+        fit_softmax(torch.rand(3, 4), torch.tensor([0, 1, 2]), epochs=0)
+
+
+def test_labels_on_another_device_than_their_images(net):
+    split = Split(torch.rand(3, net.layers[0].in_features), torch.tensor([0, 1, 2]))
+    elsewhere = split._replace(labels=split.labels.to("meta"))
+    with pytest.raises(ValueError, match="the images are on cpu but their labels on meta; move one"):
+        train(net, elsewhere)

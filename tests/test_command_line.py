@@ -118,6 +118,7 @@ def test_ctrl_c_in_the_training_still_prints_and_saves(tmp_path, listening_to_ct
     assert process.returncode == 0
     assert complaints == ""
     assert "Stopped: the net keeps what it has learnt so far." in output
+    assert "of 100000 epochs" in output
     assert errors(output)["sum of all layers"] == pytest.approx(
         torch.load(file, weights_only=True)["test_error"]["sum of all layers"], abs=0.005
     )
@@ -142,13 +143,13 @@ def test_cuda_without_a_gpu_as_a_person_sees_it():
         output, complaints = process.communicate(timeout=60)
     assert process.returncode == 2
     assert output == ""
-    assert complaints.startswith("python -m ffutils: error: device 'cuda' is not to be had here: expected one of cpu")
+    assert complaints.startswith("python -m ffutils: error: device 'cuda' is not available here: expected one of cpu")
     assert complaints.count("\n") == 1
 
 
 @pytest.mark.parametrize("device", ["toaster", "CPU", "", "cpu:x", "meta", "cuda:99"])
 def test_a_device_that_is_not_there(capsys, device):
-    assert f"device {device!r} is not to be had here: expected one of cpu" in fails(capsys, *SMALL, "--device", device)
+    assert f"device {device!r} is not available here: expected one of cpu" in fails(capsys, *SMALL, "--device", device)
 
 
 def test_an_unknown_data_set(capsys, monkeypatch):
@@ -171,7 +172,7 @@ def test_widths_that_are_no_whole_numbers(capsys, width):
 
 
 def test_no_epochs(capsys):
-    assert "epochs must be at least 1, got 0" in fails(capsys, *SMALL, "--epochs", "0")
+    assert "epochs must be a whole number of at least 1, got 0" in fails(capsys, *SMALL, "--epochs", "0")
 
 
 def test_a_seed_beyond_what_torch_takes(capsys):

@@ -143,7 +143,7 @@ def test_batches_follow_the_seed():
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_batches_need_a_size_of_at_least_1(size):
-    with pytest.raises(ValueError, match=f"batch_size must be at least 1, got {size}"):
+    with pytest.raises(ValueError, match=f"batch_size must be a whole number of at least 1, got {size}"):
         next(batches(Split(torch.rand(3, 12), torch.arange(3)), size))
 
 
@@ -163,7 +163,7 @@ def test_mnist_is_read_and_scaled(tiny_mnist, attempts):
 def test_a_truncated_file_is_an_error_that_says_what_to_do(tiny_mnist):
     file = tiny_mnist / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(OSError, match=f"{file} is damaged: 1,000 bytes with MD5 .* delete the folder"):
+    with pytest.raises(OSError, match=f"{file} is damaged: 1,000 bytes with MD5 .* copy the files there"):
         load_dataset()
 
 
@@ -181,6 +181,14 @@ def test_a_missing_file_is_an_error_although_a_download_could_bring_it(tiny_mnis
     with pytest.raises(FileNotFoundError, match="t10k-images-idx3-ubyte is missing: expected the four .* set FF_DATA"):
         load_dataset()
     assert not attempts
+
+
+def test_a_damaged_file_in_the_cache_is_to_be_deleted(tiny_mnist, monkeypatch):
+    (tiny_mnist / "t10k-labels-idx1-ubyte").unlink()
+    monkeypatch.setattr("ffutils.data.data_folder", lambda: tiny_mnist.parents[1])
+    monkeypatch.delenv("FF_DATA")
+    with pytest.raises(FileNotFoundError, match=f"Delete the folder {tiny_mnist} and load again"):
+        load_dataset()
 
 
 def test_a_wrong_folder_is_an_error_and_is_left_as_it_was(tmp_path, monkeypatch, attempts):
