@@ -21,11 +21,24 @@ def test_pages_show_the_table_of_the_stored_runs(record, page):
     assert table(record) in (ROOT / page).read_text(encoding="utf-8"), "paste: python -m experiments.table"
 
 
+def test_chapter_00_quotes_the_headline(record):
+    headline = f"{record['summary']['test error']['all layers']['median']:.2f} % over five seeds"
+    assert len(record["runs"]) == 5
+    assert headline in (ROOT / "chapters" / "00_why_forward_forward.md").read_text(encoding="utf-8")
+
+
+def test_depth_helps_in_every_seed_as_the_pages_say(record):
+    for run in record["runs"]:
+        assert run["test error"]["all layers"] < run["test error"]["layer 1"]
+        assert run["test error, upper layers random"]["all layers"] > run["test error"]["layer 1"]
+
+
 def test_record_says_what_ran(record):
     assert record["dataset"] == "mnist"
     assert {"network", "loss", "negatives", "lr", "batch size", "epochs"} <= record["configuration"].keys()
-    assert {"python", "torch"} <= record["versions"].keys()
-    assert record["device"]
+    for run in record["runs"]:
+        assert {"python", "torch"} <= run["versions"].keys()
+        assert run["device"] and run["seconds to train"] > 0
 
 
 def test_headline_has_three_seeds_or_more(record):
