@@ -77,7 +77,7 @@ def show_receptive_fields(weights, columns=10):
     """Draw the incoming weights (units, 784) of units that see pixels: blue above 0, red below, 1 % of them saturated."""
     weights = weights.detach().cpu().reshape(-1, 28, 28)
     rows = -(-len(weights) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.9, rows * 0.9), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.7, rows * 0.7), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, field in zip(axes.flat, weights, strict=False):
