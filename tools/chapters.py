@@ -93,10 +93,11 @@ def imported_modules(tree, root=ROOT):
 def fingerprint(notebook, root=ROOT):
     """A hash over everything that can change a chapter's outputs: its code cells, and the modules that they lead to.
 
-    Left out, since they change no number: comments and docstrings of the modules, plots.py, the Colab bootstrap.
+    Left out, since they change no number: comments, the layout of the code, docstrings of the modules, plots.py, the
+    Colab bootstrap.
     """
-    cells = [source(cell).strip() for cell in code_cells(notebook) if "colab-bootstrap" not in tags(cell)]
-    waiting = {name for cell in cells for name in imported_modules(parse(cell), root)}
+    cells = [parse(source(cell)) for cell in code_cells(notebook) if "colab-bootstrap" not in tags(cell)]
+    waiting = {name for tree in cells for name in imported_modules(tree, root)}
     modules = {}
     while waiting:
         name = waiting.pop()
@@ -105,7 +106,9 @@ def fingerprint(notebook, root=ROOT):
         tree = ast.parse((root / "ffutils" / f"{name}.py").read_text(encoding="utf-8"))
         waiting |= set(imported_modules(tree, root))
         modules[name] = dump(without_docstrings(tree))
-    return hashlib.sha256(json.dumps([cells, sorted(modules.items())]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([[dump(tree) for tree in cells], sorted(modules.items())]).encode()).hexdigest()[
+        :16
+    ]
 
 
 def is_old(notebook, root=ROOT):
