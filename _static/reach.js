@@ -1,12 +1,15 @@
 // What scrolls sideways must scroll from the keyboard, too. The theme sees to code and tables when a page is loaded or
-// resized; this sees to formulae that are too wide, and lets the theme look again when a hidden cell is opened.
-function reachFormulae() {
-  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
-    else formula.removeAttribute("tabindex");
+// resized; this sees to formulae and, on a phone, pictures that are too wide, and lets the theme look again when a hidden
+// cell is opened.
+function reach() {
+  const wide = 'mjx-container[display="true"], div.cell_output:has(> img[src$=".svg"])';
+  for (const box of document.querySelectorAll(wide)) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
   }
 }
 
-addEventListener("load", () => window.MathJax?.startup?.promise?.then(reachFormulae));
-addEventListener("resize", reachFormulae);
+addEventListener("load", reach);
+addEventListener("load", () => window.MathJax?.startup?.promise?.then(reach));
+addEventListener("resize", reach);
 addEventListener("toggle", () => dispatchEvent(new Event("resize")), true);
