@@ -63,21 +63,42 @@ def train_batch(net, optimizers, positive, negative, trained, loss=logistic_loss
     return torch.stack(losses)
 
 
+def train_epoch(
+    net, optimizers, split, trained, batch_size=256, loss=logistic_loss, negatives=random_negatives,
+    augment=None, progress=True,
+):  # fmt: skip
+    """Train the layers in trained once on every image of a split, in random order.
+
+    optimizers and trained as in `train_batch`; the rest as in `train`. Returns the mean losses (len(trained),).
+    Hinton 2022, §3.3; derived in chapter 04.
+    """
+    total = 0
+    for x, y in watched(batches(split, batch_size), progress):
+        if augment is not None:
+            x = augment(x)
+        positive, negative = overlay(x, y), overlay(x, negatives(net, x, y))
+        total += len(x) * train_batch(net, optimizers, positive, negative, trained, loss)
+    return total.cpu() / len(split.labels)
+
+
 def train(
     net, split, epochs=15, batch_size=256, lr=0.001, loss=logistic_loss, negatives=random_negatives,
-    greedy=False, on_epoch=None, progress=True,
+    greedy=False, augment=None, schedule=None, on_epoch=None, progress=True,
 ):  # fmt: skip
     """Train the layers of a net: all of them on every batch or, if greedy, one after another.
 
     net: an `FFNet`; split: the training `Split`, on the net's device; epochs: of the whole net or, if greedy, of each
     layer; lr: Adam's; loss: a function of the activities on the two passes, such as `logistic_loss`; negatives: a
-    function of (net, x, y) that returns wrong labels (B,); on_epoch: called as on_epoch(net, epoch) after each epoch,
-    counted from 1; progress: whether to print a line per epoch.
+    function of (net, x, y) that returns wrong labels (B,); augment: a function of a batch's images (B, 784) that
+    returns others, called before labels are written into them; schedule: a function of the share of the epochs that
+    are over, from 0 to 1, that returns the factor on lr in the next one; on_epoch: called as on_epoch(net, epoch)
+    after each epoch, counted from 1; progress: whether to print a line per epoch.
     Returns the mean losses (epochs, layers). Ctrl-C or the stop button ends the training and keeps what has been
     learnt; the losses of the epochs that were not finished are NaN. Training starts from the weights that the net has,
     with new optimisers.
     Raises TypeError or ValueError for a bad split or setting, FloatingPointError once a loss is no longer finite.
-    Hinton 2022, §3.3; all layers on every batch as in his published code. Derived in chapter 04.
+    Hinton 2022, §3.3; all layers on every batch as in his published code. Derived in chapter 04; augment and schedule
+    are put to use in chapter 06.
     """
     check_training(net, split, epochs, lr)
     optimizers = [torch.optim.Adam(layer.parameters(), lr=lr) for layer in net.layers]
@@ -86,11 +107,12 @@ def train(
     try:
         for trained in [[k] for k in layers] if greedy else [layers]:
             for epoch in range(epochs):
-                started, total = time.perf_counter(), 0
-                for x, y in watched(batches(split, batch_size), progress):
-                    positive, negative = overlay(x, y), overlay(x, negatives(net, x, y))
-                    total += len(x) * train_batch(net, optimizers, positive, negative, trained, loss)
-                losses[epoch, trained] = total.cpu() / len(split.labels)
+                started = time.perf_counter()
+                if schedule is not None:
+                    set_lr(optimizers, lr * schedule(epoch / epochs))
+                losses[epoch, trained] = train_epoch(
+                    net, optimizers, split, trained, batch_size, loss, negatives, augment, progress
+                )
                 check_losses(losses[epoch], trained, epoch)
                 report(losses[epoch], trained, epoch, epochs, time.perf_counter() - started, progress)
                 if on_epoch is not None:
@@ -98,3 +120,10 @@ def train(
     except KeyboardInterrupt:
         print("\nStopped: the net keeps what it has learnt so far.")
     return losses
+
+
+def set_lr(optimizers, lr):
+    """Give every optimiser this learning rate from its next step on. Derived in chapter 04."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
