@@ -147,7 +147,7 @@ class NetTrial:
 
     def load_state_dict(self, state):
         self.net.load_state_dict(state["net"])
-        for optimizer, held in zip(self.optimizers, state["optimizers"]):
+        for optimizer, held in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(held)
 
 

@@ -35,7 +35,7 @@ MIRRORS = {
     ),
 }
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
-ORDER = ["checks", "progress", "data", "labels", "layers", "training", "prediction", "recipe"]
+ORDER = ["checks", "progress", "results", "data", "labels", "layers", "training", "prediction", "recipe"]
 
 
 # ---- What the checks are made of
