@@ -6,7 +6,7 @@ An experiment is a module of this package with
 - `CONFIGURATION`: everything that was chosen, as plain numbers and words, "epochs" among them;
 - `VARIANTS`: what differs from `CONFIGURATION`, by name; `{"": {}}` where nothing does;
 - `SEEDS` and `STAGES`: "validation" trains on 50,000 images and judges the 10,000 held out, where choices are made;
-  "test" trains on all 60,000 and judges the test set;
+  "test" trains on all 60,000 and judges the test set; "held out" is the first, which at its end judges the test set too;
 - `Trial(configuration, split)`: one network in training, with `train_epoch(epoch)`, counted from 0, `errors(split)`,
   which returns {"error": {"layer 1": per cent, …}}, `state_dict()` and `load_state_dict(state)`.
 """
@@ -62,7 +62,8 @@ def run_stages(experiment, configuration, seed, everything, test, checkpoint):
     for stage in experiment.STAGES:
         if stage in finished.get("stages", []):
             continue
-        seen, judged = (fit, validation) if stage == "validation" else (everything, test)
+        seen, judged = (everything, test) if stage == "test" else (fit, validation)
+        kind = "test" if stage == "test" else "validation"
         torch.manual_seed(seed)
         trial = experiment.Trial(configuration, seen)
         epoch, seconds, history = checkpoint.restore(trial, stage)
@@ -75,9 +76,11 @@ def run_stages(experiment, configuration, seed, everything, test, checkpoint):
                 history.append([epoch, round(seconds, 1), trial.errors(judged)["error"]])
                 print(f"  {history[-1][2]}", flush=True)
             checkpoint.save(trial, stage, epoch, seconds, history, finished)
-        errors = {f"{stage} {key}": value for key, value in trial.errors(judged).items()}
-        history.append([epoch, round(seconds, 1), errors[f"{stage} error"]])
-        finished = finished | errors | {f"{stage} history": history, f"{stage} seconds to train": round(seconds, 1)}
+        errors = {f"{kind} {key}": value for key, value in trial.errors(judged).items()}
+        if stage == "held out":
+            errors |= {f"test {key}": value for key, value in trial.errors(test).items()}
+        history.append([epoch, round(seconds, 1), errors[f"{kind} error"]])
+        finished = finished | errors | {f"{kind} history": history, f"{kind} seconds to train": round(seconds, 1)}
         finished["stages"] = [*finished.get("stages", []), stage]
         print(f"  {errors}", flush=True)
     return {key: value for key, value in finished.items() if key != "stages"}

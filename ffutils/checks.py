@@ -87,6 +87,12 @@ def check_strength(strength):
         raise ValueError(f"strength must be a finite number, such as 1.0, got {strength}")
 
 
+def check_share(share):
+    """Raise ValueError unless share is a number from 0 up to, but not including, 1."""
+    if not 0 <= share < 1:
+        raise ValueError(f"share must be a number in [0, 1), such as 0.3, got {share}")
+
+
 def check_batch_size(batch_size):
     """Raise ValueError unless batch_size is a whole number of at least 1."""
     check_count("batch_size", batch_size)
