@@ -16,7 +16,7 @@ help:
 	@echo "make serve       show the rendered book in your browser (PORT=$(PORT))"
 	@echo "make lab         open the chapters in JupyterLab"
 	@echo "make execute     re-run the chapters whose code changed, on MNIST (ARGS=--all for all, ARGS=03 for one)"
-	@echo "make experiments run the long experiments, which write experiments/results/*.json"
+	@echo "make experiments run the experiments whose results are missing (hours; experiments/results/*.json)"
 	@echo "make repository  write the book's address everywhere (URL=https://github.com/owner/name)"
 	@echo "make clean       remove what was built (.venv stays)"
 
@@ -53,7 +53,7 @@ execute: $(READY)
 	@$(IN) tools/execute.py $(ARGS)
 
 experiments: $(READY)
-	$(IN) -m experiments.plain_recipe
+	$(IN) -m experiments
 
 repository:
 	@"$(PYTHON)" tools/repository.py $(URL)

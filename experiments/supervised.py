@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from experiments.runner import NetTrial, half_precision
 from ffutils import FFLayer, FFNet, goodness, layer_goodness, neutral, normalize, wrong_labels
-from ffutils.recipe import cool_down, drop_pixels, hard_negatives, jitter, pair_loss
+from ffutils.recipe import cool_down, drop_pixels, hard_labels, jitter, pair_loss
 from ffutils.training import set_lr, train_epoch
 
 # The recipe of chapter 06 without jitter. Every key can be set otherwise; what else each may be is said below.
@@ -26,7 +26,7 @@ RECIPE = {
     "margin": 0,  # of the layers below that is added, detached, to each layer's own
     "frozen": [],  # layers that stay as they were drawn
     "batch size": 256,
-    "epochs": 12,
+    "epochs": 10,
     "matrix products": "float32",  # or "bfloat16"
     "judge every": 1000,
 }
@@ -110,7 +110,7 @@ class Trial(NetTrial):
             case "drawn once":  # a function of the image, so that an image keeps its wrong label for good
                 return (y + 1 + (255 * x).round().sum(dim=1).long() % 9) % 10
             case "hard, by the first layer":
-                return hard_negatives(net, x, y, strength=c["label strength"])
+                return hard_labels(net, x, y, strength=c["label strength"])
             case "hard, by all layers":
                 return drawn(30 * layer_goodness(net, x).sum(dim=2), y)
             case "hard, by a softmax":

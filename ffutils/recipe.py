@@ -37,7 +37,7 @@ def first_layer_goodness(layer, x, strength=1.0):
 
 
 @torch.no_grad()
-def hard_negatives(net, x, y, scale=30.0, strength=1.0):
+def hard_labels(net, x, y, scale=30.0, strength=1.0):
     """Draw wrong labels that the first layer takes for true: in proportion to exp(scale · their goodness).
 
     net: an `FFNet`; x: (B, 784) in [0, 1]; y: (B,); strength: the label's, as in `overlay`; returns labels (B,), never the true one. Raises TypeError or
@@ -85,4 +85,4 @@ def drop_pixels(x, share=0.3):
 
 
 # What `train` is given beside the net and the data; jitter is left out for images whose pixels have no neighbours.
-RECIPE = {"epochs": 12, "lr": 0.003, "loss": pair_loss, "negatives": hard_negatives, "schedule": cool_down}
+RECIPE = {"epochs": 10, "lr": 0.003, "loss": pair_loss, "negatives": hard_labels, "schedule": cool_down}

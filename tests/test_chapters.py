@@ -28,7 +28,10 @@ MIRRORS = {
     "01_loading_mnist": ("data", ["Split", "batches", "hold_out", "load_dataset", "load_digits", "load_mnist"]),
     "02_label_overlay": ("labels", ["neutral", "overlay", "wrong_labels"]),
     "03_normalized_relu_layers": ("layers", ["FFLayer", "FFNet", "goodness", "normalize"]),
-    "04_isolated_training": ("training", ["logistic_loss", "random_negatives", "train", "train_batch", "train_layer"]),
+    "04_isolated_training": (
+        "training",
+        ["logistic_loss", "random_negatives", "train", "train_batch", "train_epoch", "train_layer"],
+    ),
     "05_goodness_prediction": (
         "prediction",
         ["error_rate", "fit_softmax", "label_goodness", "layer_goodness", "neutral_activities", "predict"],
