@@ -110,9 +110,11 @@ class Trial(NetTrial):
             case "drawn once":  # a function of the image, so that an image keeps its wrong label for good
                 return (y + 1 + (255 * x).round().sum(dim=1).long() % 9) % 10
             case "hard, by the first layer":
-                return hard_labels(net, x, y, strength=c["label strength"])
+                with half_precision(x.device, enabled=False):
+                    return hard_labels(net, x, y, strength=c["label strength"])
             case "hard, by all layers":
-                return drawn(30 * layer_goodness(net, x).sum(dim=2), y)
+                with half_precision(x.device, enabled=False):
+                    return drawn(30 * layer_goodness(net, x).sum(dim=2), y)
             case "hard, by a softmax":
                 return drawn(self.softmax_scores(net, x, y), y)
         raise ValueError(f"unknown negatives {c['negatives']!r}")

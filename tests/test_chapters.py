@@ -36,6 +36,10 @@ MIRRORS = {
         "prediction",
         ["error_rate", "fit_softmax", "label_goodness", "layer_goodness", "neutral_activities", "predict"],
     ),
+    "06_closing_the_gap": (
+        "recipe",
+        ["cool_down", "drop_pixels", "first_layer_goodness", "hard_labels", "jitter", "pair_loss"],
+    ),
 }
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
 ORDER = ["checks", "progress", "results", "data", "labels", "layers", "training", "prediction", "recipe"]
