@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from experiments.runner import NetTrial, half_precision
 from ffutils import FFNet, logistic_loss, neutral, normalize
+from ffutils.recipe import draw_wrong
 from ffutils.training import set_lr, train_epoch
 
 TITLE = "Supervised, the paper's recipe"
@@ -73,9 +74,7 @@ class Trial(NetTrial):
         self.optimizers[-1].zero_grad()
         cross_entropy(scores, y).backward()
         self.optimizers[-1].step()
-        beliefs = scores.detach().softmax(dim=1).scatter(1, y[:, None], 0) + 1e-12
-        beliefs.scatter_(1, y[:, None], 0)
-        return torch.multinomial(beliefs, 1).squeeze(1)
+        return draw_wrong(scores.detach(), y)
 
     def state_dict(self):
         return super().state_dict() | {"head": self.head.state_dict()}

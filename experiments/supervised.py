@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from experiments.runner import NetTrial, half_precision
 from ffutils import FFLayer, FFNet, goodness, layer_goodness, neutral, normalize, wrong_labels
-from ffutils.recipe import cool_down, drop_pixels, hard_labels, jitter, pair_loss
+from ffutils.recipe import cool_down, draw_wrong, drop_pixels, hard_labels, jitter, pair_loss
 from ffutils.training import set_lr, train_epoch
 
 # The recipe of chapter 06 without jitter. Every key can be set otherwise; what else each may be is said below.
@@ -114,9 +114,9 @@ class Trial(NetTrial):
                     return hard_labels(net, x, y, strength=c["label strength"])
             case "hard, by all layers":
                 with half_precision(x.device, enabled=False):
-                    return drawn(30 * layer_goodness(net, x).sum(dim=2), y)
+                    return draw_wrong(30 * layer_goodness(net, x).sum(dim=2), y)
             case "hard, by a softmax":
-                return drawn(self.softmax_scores(net, x, y), y)
+                return draw_wrong(self.softmax_scores(net, x, y), y)
         raise ValueError(f"unknown negatives {c['negatives']!r}")
 
     def softmax_scores(self, net, x, y):
@@ -136,8 +136,3 @@ class Trial(NetTrial):
         super().load_state_dict(state)
         if "head" in state:
             self.head.load_state_dict(state["head"])
-
-
-def drawn(scores, y):
-    """Labels drawn from a softmax over the scores (B, 10) of the wrong ones."""
-    return torch.multinomial(scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1), 1).squeeze(1)

@@ -23,7 +23,8 @@ def first_layer_goodness(layer, x, strength=1.0):
     """The first layer's goodness for each of the ten labels, for the price of one matrix product.
 
     layer: the `FFLayer` above the pixels; x: (B, pixels) in [0, 1]; returns (B, 10), what `goodness` of the layer on
-    `overlay(x, label, strength)` gives for each label. Raises TypeError or ValueError for bad images. Derived in chapter 06.
+    `overlay(x, label, strength)` gives for each label. Raises TypeError or ValueError for bad images. Derived in
+    chapter 06.
     """
     check_images(x)
     check_width(x, layer.in_features)
@@ -36,17 +37,24 @@ def first_layer_goodness(layer, x, strength=1.0):
     return h.square().mean(dim=2)
 
 
+def draw_wrong(scores, y):
+    """Draw a wrong label for each image, in proportion to exp(score); the true one is left out.
+
+    scores: (B, 10), as a softmax takes them; y: (B,); returns labels (B,). Hinton 2022, §3.3; chapter 06.
+    """
+    return torch.multinomial(scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1), 1).squeeze(1)
+
+
 @torch.no_grad()
 def hard_labels(net, x, y, scale=30.0, strength=1.0):
     """Draw wrong labels that the first layer takes for true: in proportion to exp(scale · their goodness).
 
-    net: an `FFNet`; x: (B, 784) in [0, 1]; y: (B,); strength: the label's, as in `overlay`; returns labels (B,), never the true one. Raises TypeError or
-    ValueError for bad images or labels. Hinton 2022, §3.3, where a softmax proposes them; derived in chapter 06.
+    net: an `FFNet`; x: (B, 784) in [0, 1]; y: (B,); strength: the label's, as in `overlay`; returns labels (B,), never
+    the true one. Raises TypeError or ValueError for bad images or labels. Hinton 2022, §3.3, where a softmax proposes
+    them; derived in chapter 06.
     """
     check_labels(y, count=len(x))
-    logits = scale * first_layer_goodness(net.layers[0], x, strength)
-    logits.scatter_(1, y[:, None], -torch.inf)
-    return torch.multinomial(logits.softmax(dim=1), 1).squeeze(1)
+    return draw_wrong(scale * first_layer_goodness(net.layers[0], x, strength), y)
 
 
 def cool_down(done):

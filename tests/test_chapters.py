@@ -38,11 +38,17 @@ MIRRORS = {
     ),
     "06_closing_the_gap": (
         "recipe",
-        ["cool_down", "drop_pixels", "first_layer_goodness", "hard_labels", "jitter", "pair_loss"],
+        ["cool_down", "draw_wrong", "drop_pixels", "first_layer_goodness", "hard_labels", "jitter", "pair_loss"],
     ),
+    "07_unsupervised_hybrids": ("hybrids", ["blurred_masks", "hybrids"]),
+    "08_local_receptive_fields": ("local", ["LocalLayer", "peer_normalize"]),
+    "09_recurrent_top_down": ("recurrent", ["RecurrentNet", "goodness_over_time", "recurrent_loss"]),
 }
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
-ORDER = ["checks", "progress", "results", "data", "labels", "layers", "training", "prediction", "recipe"]
+ORDER = [
+    "checks", "progress", "results", "data", "labels", "layers", "training", "prediction", "recipe", "hybrids",
+    "local", "recurrent",
+]  # fmt: skip
 
 
 # ---- What the checks are made of

@@ -123,7 +123,7 @@ def test_recipe_learns_more_than_random_lies_do():
     split = Split((prototypes[y] * 0.5 + 0.5 * torch.rand(400, 784)).clamp(0, 1), y)
     net = FFNet(784, 30, 30)
     losses = train(net, split, **(RECIPE | {"epochs": 20, "batch_size": 40}), progress=False)
-    assert losses[-1, 0] < 0.2 * losses[0, 0]
+    assert losses[-1, 0] < 0.5 * losses[0, 0]
 
 
 def test_schedule_is_asked_before_every_epoch():
