@@ -1,35 +1,60 @@
-"""Print the table of results that the README and the landing page show: python -m experiments.table"""
+"""Print the tables that the README and the landing page show: python -m experiments.table"""
 
-import json
-from pathlib import Path
+from experiments.runner import RESULTS
+from ffutils.results import load_results
 
-RESULTS = Path(__file__).parent / "results"
-ROWS = {
+PLAIN_ROWS = {
     "**sum of all layers**": ("test error", "all layers"),
-    "layers 2 + 3, without the first": ("test error", "layers 2 + 3"),
+    "layers 2 + 3, without the first": ("test error", "all but the first"),
     "layer 1 alone": ("test error", "layer 1"),
     "layer 2 alone": ("test error", "layer 2"),
     "layer 3 alone": ("test error", "layer 3"),
     "control: layers 2 and 3 left random, sum of all": ("test error, upper layers random", "all layers"),
 }
+# What an experiment's own error is, where it is not that of the sum of all layers; and what the paper trained.
+OWN = {"hybrids": "all but the first", "local_fields": "all but the first"}
+PAPERS_SIZE = {
+    "closing_the_gap": "4 layers of 2000, 60 epochs",
+    "paper_recipe": "the same",
+    "jittered": "4 layers of 2000, 500 epochs",
+    "hybrids": "4 layers of 2000, 100 epochs",
+    "local_fields": "the same grid, 60 epochs",
+    "recurrent": "2 or 3 layers of 2000, 60 epochs",
+}
 
 
-def table(record):
-    """The results of plain_recipe.json as a Markdown table."""
-    seeds = len(record["runs"])
+def plain_table():
+    """Part 1's recipe, layer by layer, as a Markdown table."""
+    record = load_results("plain_recipe")
     lines = [
-        f"| Three layers of 500, plain recipe | Test error, median of {seeds} seeds | least to greatest |",
+        f"| Three layers of 500, plain recipe | Test error, median of {len(record['runs'])} seeds | least to greatest |",
         "|---|---|---|",
     ]
-    for row, (kind, key) in ROWS.items():
-        error = record["summary"][kind][key]
+    for row, (kind, key) in PLAIN_ROWS.items():
+        error = record["summary"][""][kind][key]
         lines.append(f"| {row} | {error['median']:.2f} % | {error['least']:.2f} to {error['greatest']:.2f} % |")
     return "\n".join(lines)
 
 
-def load():
-    return json.loads((RESULTS / "plain_recipe.json").read_text())
+def paper_table():
+    """Every experiment that has a counterpart in the paper, as a Markdown table; those that were not run are left out."""
+    lines = ["| Experiment | Our network, epochs, seeds | Test error | Paper | Its network |", "|---|---|---|---|---|"]
+    for name, size in PAPERS_SIZE.items():
+        if not (RESULTS / f"{name}.json").exists():
+            continue
+        record = load_results(name)
+        c, error = record["configuration"], record["summary"][""]["test error"][OWN.get(name, "all layers")]
+        shown = f"**{error['median']:.2f} %**"
+        if len(record["runs"]) > 1:
+            shown += f" ({error['least']:.2f} to {error['greatest']:.2f})"
+        network = c["network"] if isinstance(c["network"], str) else "-".join(map(str, c["network"]))
+        cells = (
+            f"{record['title']} | {network}, {c['epochs']}, {len(record['runs'])} | {shown}"
+            f" | {record['paper']['test error']:.2f} % (§{record['paper']['section']}) | {size}"
+        )
+        lines.append(f"| {cells} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(table(load()))
+    print(plain_table(), paper_table(), sep="\n\n")
