@@ -57,6 +57,8 @@ CHANGED = {
     "five layers": {"network": [784, 500, 500, 500, 500, 500]},
     "upper layers frozen": {"frozen": [1, 2]},
     "margin of those below": {"margin": 1},
+    "upper layers at a third of the rate": {"upper rate": 1 / 3},
+    "upper layers at three times the rate": {"upper rate": 3},
 }
 VARIANTS = (
     {f"ladder: {name}": changes for name, changes in LADDER.items()}

@@ -14,9 +14,9 @@ CONFIGURATION = supervised.RECIPE | {
     "network": [784, 1000, 1000, 1000],
     "paper's size": "4 layers of 2000, 500 epochs",
     "jitter": 2,
-    "epochs": 100,
+    "epochs": 60,
     "matrix products": "bfloat16",
-    "judge every": 20,
+    "judge every": 15,
 }
 VARIANTS = {"": {}}
 SEEDS = (0,)

@@ -69,10 +69,10 @@ class Trial(NetTrial):
 
     def train_epoch(self, epoch):
         c = self.configuration
-        set_lr(
-            self.optimizers[: len(self.net.layers)],
-            c["lr"] * (cool_down(epoch / c["epochs"]) if c["schedule"] == "half a cosine" else 1),
-        )
+        lr = c["lr"] * (cool_down(epoch / c["epochs"]) if c["schedule"] == "half a cosine" else 1)
+        layers = self.optimizers[: len(self.net.layers)]
+        set_lr(layers[:1], lr)
+        set_lr(layers[1:], lr * c.get("upper rate", 1))  # a factor that only the ablation's variants set
         with half_precision(self.split.images.device, c["matrix products"] == "bfloat16"):
             train_epoch(
                 self.net, self.optimizers, self.split, self.trained, c["batch size"], self.loss, self.negatives,
