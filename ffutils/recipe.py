@@ -31,7 +31,8 @@ def first_layer_goodness(layer, x, strength=1.0):
     check_strength(strength)
     blank = x.clone()
     blank[:, :10] = 0
-    length = ((blank.square().sum(dim=1, keepdim=True) + strength**2) / x.shape[1] + 1e-8).sqrt()
+    squares = blank.square().sum(dim=1, keepdim=True) + strength**2
+    length = (squares / x.shape[1] + 1e-8).sqrt()
     image, labels = blank @ layer.weight.T, strength * layer.weight[:, :10].T
     h = torch.relu((image[:, None, :] + labels) / length[:, :, None] + layer.bias)
     return h.square().mean(dim=2)
@@ -42,7 +43,8 @@ def draw_wrong(scores, y):
 
     scores: (B, 10), as a softmax takes them; y: (B,); returns labels (B,). Hinton 2022, §3.3; chapter 06.
     """
-    return torch.multinomial(scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1), 1).squeeze(1)
+    chances = scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1)
+    return torch.multinomial(chances, 1).squeeze(1)
 
 
 @torch.no_grad()
@@ -76,7 +78,8 @@ def jitter(x, pixels=1):
     side = math.isqrt(x.shape[1])
     check_width(x, side * side)
     padded = pad(x.view(-1, side, side), (pixels,) * 4)
-    down, right = torch.randint(2 * pixels + 1, (2, len(x), 1), device=x.device) + torch.arange(side, device=x.device)
+    shift = torch.randint(2 * pixels + 1, (2, len(x), 1), device=x.device)
+    down, right = shift + torch.arange(side, device=x.device)
     image = torch.arange(len(x), device=x.device)[:, None, None]
     return padded[image, down[:, :, None], right[:, None, :]].flatten(1)
 

@@ -56,8 +56,10 @@ class RecurrentNet(nn.Module):
         check_labels(labels.flatten(), count=labels.shape[0] * len(x))
         check_count("steps", steps)
         image, states = self.start(x)
-        image, states = image.repeat(len(labels), 1), [h.repeat(len(labels), 1) for h in states]
-        label = self.down[-1](self.strength * one_hot(labels.flatten(), self.classes).float())
+        image = image.repeat(len(labels), 1)
+        states = [h.repeat(len(labels), 1) for h in states]
+        label = one_hot(labels.flatten(), self.classes).float()
+        label = self.down[-1](self.strength * label)
         for _ in range(steps):
             states = self.step([h.detach() for h in states], image, label)
             yield states
