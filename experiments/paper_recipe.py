@@ -45,18 +45,12 @@ class Trial(NetTrial):
         for layer in self.net.layers:
             nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
         self.head = nn.Linear(sum(widths[2:]), 10, device=device)
-        self.optimizers = [
-            torch.optim.SGD(module.parameters(), lr=0.0, momentum=0.9, dampening=0.9, weight_decay=configuration[decay])
-            for module, decay in [(layer, "weight decay") for layer in self.net.layers]
-            + [(self.head, "weight decay of the softmax")]
-        ]
-        for optimizer in self.optimizers:  # otherwise PyTorch takes the first step without the dampening
-            for parameter in optimizer.param_groups[0]["params"]:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        self.optimizers = [damped_sgd(layer, configuration["weight decay"]) for layer in self.net.layers]
+        self.optimizers.append(damped_sgd(self.head, configuration["weight decay of the softmax"]))
 
     def train_epoch(self, epoch):
         c = self.configuration
-        factor = min(1, (1 + 2 * (c["epochs"] - epoch - 1)) / c["epochs"])
+        factor = constant_then_linear(epoch, c["epochs"])
         *layers, head = self.optimizers
         set_lr(layers, c["lr"] * factor)
         set_lr([head], c["lr of the softmax"] * factor)
@@ -87,3 +81,16 @@ class Trial(NetTrial):
 def float_loss(positive, negative):
     """A goodness needs more than the three digits of bfloat16."""
     return logistic_loss(positive.float(), negative.float())
+
+
+def damped_sgd(module, weight_decay):
+    """Gradient descent with the momentum of Hinton's code: the average of about the last ten gradients."""
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.0, momentum=0.9, dampening=0.9, weight_decay=weight_decay)
+    for parameter in module.parameters():  # otherwise PyTorch takes the first step without the dampening
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def constant_then_linear(epoch, epochs):
+    """The factor on the learning rate: 1 for half the epochs, then in a straight line towards 0."""
+    return min(1, (1 + 2 * (epochs - epoch - 1)) / epochs)

@@ -98,10 +98,10 @@ def check_batch_size(batch_size):
     check_count("batch_size", batch_size)
 
 
-def check_count(name, count):
-    """Raise ValueError unless count is a whole number of at least 1."""
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {count}")
+def check_count(name, count, least=1):
+    """Raise ValueError unless count is a whole number of at least `least`."""
+    if not isinstance(count, int) or count < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {count}")
 
 
 def check_features(features):

@@ -1,0 +1,18 @@
+"""Four fully connected layers that learn from images without labels (§3.2), at half the paper's width."""
+
+from experiments import unsupervised
+from experiments.unsupervised import Trial
+
+__all__ = ["CONFIGURATION", "PAPER", "SEEDS", "STAGES", "TITLE", "VARIANTS", "Trial"]
+
+TITLE = "Unsupervised, hybrid images, fully connected"
+PAPER = {"section": "3.2", "test error": 1.37}
+CONFIGURATION = unsupervised.RECIPE | {
+    "network": [784, 1000, 1000, 1000, 1000],
+    "paper's size": "4 layers of 2000, 100 epochs",
+    "grids": [[28, 1, 28, 1, 1000], [1, 1000, 1, 1, 1000], [1, 1000, 1, 1, 1000], [1, 1000, 1, 1, 1000]],
+    "epochs": 40,
+}
+VARIANTS = {"": {}}
+SEEDS = (0,)
+STAGES = ("test",)
