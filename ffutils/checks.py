@@ -104,6 +104,18 @@ def check_count(name, count, least=1):
         raise ValueError(f"{name} must be a whole number of at least {least}, got {count}")
 
 
+def check_fields(side, channels, field, stride, units):
+    """Raise ValueError unless square fields, `stride` apart, reach from edge to edge of a side exactly."""
+    sizes = {"side": side, "channels": channels, "field": field, "stride": stride, "units": units}
+    for name, count in sizes.items():
+        check_count(name, count)
+    if field > side or (side - field) % stride:
+        raise ValueError(
+            f"fields of {field}, {stride} apart, do not cover a side of {side} from edge to edge: "
+            "side - field must be a multiple of the stride"
+        )
+
+
 def check_features(features):
     """Raise TypeError or ValueError unless features is a non-empty batch of finite numbers (N, width)."""
     if not torch.is_tensor(features) or not features.is_floating_point():

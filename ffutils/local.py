@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import unfold
 
-from ffutils.checks import check_count
+from ffutils.checks import check_fields, check_width
 from ffutils.layers import normalize
 
 
@@ -13,21 +13,12 @@ class LocalLayer(nn.Module):
 
     LocalLayer(28, 1, 10, 6, 128) stands above images of 28 · 28 pixels with one channel: fields of 10 · 10 pixels, 6
     apart, make a grid of 4 · 4 with 128 units at each point. It takes (B, channels · side · side), normalises all of it
-    and returns (B, units · grid · grid). Raises ValueError for fields that do not cover the grid below, or an input of
+    and returns (B, units · grid · grid); its weights are (grid · grid, channels · field · field, units). Raises ValueError for fields that do not cover the grid below, or an input of
     another width. Hinton 2022, §3.2; derived in chapter 08.
     """
 
     def __init__(self, side, channels, field, stride, units):
-        for name, count in {
-            "side": side,
-            "channels": channels,
-            "field": field,
-            "stride": stride,
-            "units": units,
-        }.items():
-            check_count(name, count)
-        if field > side or (side - field) % stride:
-            raise ValueError(f"fields of {field} that are {stride} apart do not cover a side of {side} exactly")
+        check_fields(side, channels, field, stride, units)
         super().__init__()
         self.side, self.channels, self.field, self.stride = side, channels, field, stride
         self.grid = (side - field) // stride + 1
@@ -37,8 +28,9 @@ class LocalLayer(nn.Module):
 
     def drive(self, x):
         """What every unit adds up, before it is rectified: (B, units · grid · grid)."""
+        check_width(x, self.channels * self.side**2)
         below = normalize(x).view(-1, self.channels, self.side, self.side)
-        patches = unfold(below, self.field, stride=self.stride)  # (B, what one unit sees, grid · grid)
+        patches = unfold(below, self.field, stride=self.stride)
         drive = torch.baddbmm(self.bias.to(patches), patches.permute(2, 0, 1), self.weight)
         return drive.permute(1, 2, 0).flatten(1)
 

@@ -41,7 +41,7 @@ MIRRORS = {
         ["cool_down", "draw_wrong", "drop_pixels", "first_layer_goodness", "hard_labels", "jitter", "pair_loss"],
     ),
     "07_unsupervised_hybrids": ("hybrids", ["blurred_masks", "hybrids"]),
-    "08_local_receptive_fields": ("local", ["LocalLayer", "peer_normalize"]),
+    "08_local_receptive_fields": ("local", ["LocalLayer", "peer_loss"]),
     "09_recurrent_top_down": ("recurrent", ["RecurrentNet", "goodness_over_time", "recurrent_loss"]),
 }
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.

@@ -1,0 +1,79 @@
+"""Chapter 07's masks and hybrids."""
+
+import pytest
+import torch
+
+from ffutils.hybrids import blurred_masks, hybrids
+
+
+def test_masks_have_both_values_and_nothing_else():
+    torch.manual_seed(0)
+    masks = blurred_masks(200)
+    assert masks.shape == (200, 784)
+    assert set(masks.unique().tolist()) == {0.0, 1.0}
+    assert 0.45 < masks.mean() < 0.55
+
+
+def test_one_blur_worked_by_hand(monkeypatch):
+    """A lone bit in the middle of 3 x 3 becomes ¼ there, ⅛ beside it and 1/16 at the corners: nothing is above one half.
+    Its reverse, eight bits around a hole, becomes ¾, ⅞ and 15/16: everything is."""
+    lone = torch.zeros(1, 3, 3)
+    lone[0, 1, 1] = 1
+    for bits, expected in ((lone, 0.0), (1 - lone, 1.0)):
+        monkeypatch.setattr(torch, "randint", lambda *size, bits=bits, **more: bits)
+        assert (blurred_masks(1, side=3, blurs=1) == expected).all()
+
+
+def test_blur_worked_by_hand_at_the_edge(monkeypatch):
+    """Two columns of ones on the left of four: a row 1 1 0 0 becomes 1, ¾, ¼, 0, as it goes on with a 1 beyond the left edge."""
+    bits = torch.tensor([[1.0, 1, 0, 0]]).expand(4, 4)[None]
+    monkeypatch.setattr(torch, "randint", lambda *size, **more: bits)
+    assert blurred_masks(1, side=4, blurs=1).tolist() == [4 * [1.0, 1, 0, 0]]
+    # A single column at the edge: 1 0 0 0 becomes ¾, ¼, 0, 0; if black lay beyond the edge it would be ½, which is not above ½.
+    bits = torch.tensor([[1.0, 0, 0, 0]]).expand(4, 4)[None]
+    assert blurred_masks(1, side=4, blurs=1).tolist() == [4 * [1.0, 0, 0, 0]]
+
+
+def test_no_blur_leaves_the_bits():
+    torch.manual_seed(0)
+    masks = blurred_masks(3, blurs=0)
+    torch.manual_seed(0)
+    assert (masks == torch.randint(2, (3, 28, 28)).float().flatten(1)).all()
+
+
+def test_patches_grow_with_the_blurs():
+    torch.manual_seed(0)
+    alike = []
+    for blurs in (0, 3, 10, 30):
+        masks = blurred_masks(200, blurs=blurs).view(-1, 28, 28)
+        alike.append((masks[:, :, 1:] == masks[:, :, :-1]).float().mean().item())
+    assert alike == sorted(alike) and alike[0] < 0.55 and alike[-1] > 0.9
+
+
+def test_every_pixel_comes_from_exactly_one_parent():
+    torch.manual_seed(0)
+    x = torch.rand(50, 784)  # no two pixels are equal
+    mixed = hybrids(x)
+    of_own, of_other = mixed == x, mixed == x.roll(1, dims=0)
+    assert (of_own ^ of_other).all()
+    assert of_own.any(dim=1).all() and of_other.any(dim=1).all()
+
+
+@pytest.mark.parametrize(
+    "x, said",
+    [
+        (torch.rand(1, 784), "at least 2"),
+        (torch.rand(4, 785), "784"),
+        (torch.full((4, 784), torch.nan), "NaN"),
+        (torch.rand(4, 784) + 1, r"\[0, 1\]"),
+    ],
+)
+def test_bad_images_are_refused(x, said):
+    with pytest.raises(ValueError, match=said):
+        hybrids(x)
+
+
+@pytest.mark.parametrize("bad", [{"count": 0}, {"count": 3, "side": 0}, {"count": 3, "blurs": -1}])
+def test_bad_sizes_are_refused(bad):
+    with pytest.raises(ValueError, match="whole number"):
+        blurred_masks(**bad)
