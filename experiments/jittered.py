@@ -18,6 +18,6 @@ CONFIGURATION = supervised.RECIPE | {
     "matrix products": "bfloat16",
     "judge every": 15,
 }
-VARIANTS = {"": {}}
+VARIANTS = {"": {}, "more epochs": {"epochs": 150, "judge every": 50}}
 SEEDS = (0,)
 STAGES = ("test",)

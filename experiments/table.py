@@ -11,8 +11,8 @@ PLAIN_ROWS = {
     "layer 3 alone": ("test error", "layer 3"),
     "control: layers 2 and 3 left random, sum of all": ("test error, upper layers random", "all layers"),
 }
-# What an experiment's own error is, where it is not that of the sum of all layers; and what the paper trained.
-OWN = {"hybrids": "all but the first", "local_fields": "all but the first"}
+# Where the paper's way of judging is repeated, and that leaves out the first layer; and what the paper trained.
+OWN = dict.fromkeys(("paper_recipe", "hybrids", "local_fields"), "all but the first")
 PAPERS_SIZE = {
     "closing_the_gap": "4 layers of 2000, 60 epochs",
     "paper_recipe": "the same",
@@ -44,12 +44,13 @@ def paper_table():
             continue
         record = load_results(name)
         c, error = record["configuration"], record["summary"][""]["test error"][OWN.get(name, "all layers")]
+        seeds = len({run["seed"] for run in record["runs"]})
         shown = f"**{error['median']:.2f} %**"
-        if len(record["runs"]) > 1:
+        if seeds > 1:
             shown += f" ({error['least']:.2f} to {error['greatest']:.2f})"
         network = c["network"] if isinstance(c["network"], str) else "-".join(map(str, c["network"]))
         cells = (
-            f"{record['title']} | {network}, {c['epochs']}, {len(record['runs'])} | {shown}"
+            f"{record['title']} | {network}, {c['epochs']}, {seeds} | {shown}"
             f" | {record['paper']['test error']:.2f} % (§{record['paper']['section']}) | {size}"
         )
         lines.append(f"| {cells} |")
