@@ -87,18 +87,18 @@ function trace({ corners, points }, steps = 8) {
   return [...traced, points.at(-1)];
 }
 
-/** One hand: the habits that its digits share. */
-export function makeHand(seed) {
+/** One hand: the habits that its digits share. A roughness of 2 makes it lean, turn, stray and tremble twice as much. */
+export function makeHand(seed, roughness = 1) {
   const random = generator(1000 + seed);
   const between = (low, high) => low + (high - low) * random();
   return {
     seed,
-    slant: between(-0.12, 0.4), // how far the top leans to the right, as a share of the height
+    slant: 0.14 + roughness * between(-0.26, 0.26), // how far the top leans to the right, as a share of the height
     width: between(0.75, 1.3),
     size: between(9, 22), // height on the pad of 28 units
-    turn: between(-0.08, 0.08), // radians
-    stray: between(0.01, 0.035), // of the points, as a share of the height
-    tremor: between(0, 0.008),
+    turn: roughness * between(-0.08, 0.08), // radians
+    stray: roughness * between(0.01, 0.035), // of the points, as a share of the height
+    tremor: roughness * between(0, 0.008),
     forms: FORMS.map((forms) => Math.floor(random() * forms.length)),
   };
 }
