@@ -159,9 +159,9 @@ def work(job, rank, processes, split=None):
     job: what `make_job` made; split: the images, which only the first process needs.
     """
     torch.set_num_threads(max(1, job["threads"] // processes))
-    torch.set_rng_state(job["rng"])
     net = FFNet(*job["widths"])
     net.load_state_dict(job["net"])
+    torch.set_rng_state(job["rng"])  # so that the images come in the order, and with the negatives, that `train` draws
     mine = shares(len(net.layers), processes)[rank]
     layers = [net.layers[k] for k in mine]
     optimizers = [torch.optim.Adam(layer.parameters(), lr=job["lr"]) for layer in layers]
@@ -360,9 +360,12 @@ def main():
     if "TORCHELASTIC_RUN_ID" in os.environ:
         try:
             worker(chosen)
-        except (ConnectionError, ValueError) as error:
+        except ConnectionError as error:
             print(f"ffutils.pipeline: {error}", file=sys.stderr, flush=True)
             time.sleep(2)  # so that torchrun names the process that died, not the one that noticed
+            os._exit(1)  # without waiting for connections that are gone
+        except Exception as error:
+            print(f"ffutils.pipeline: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
         return
     try:

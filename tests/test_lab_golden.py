@@ -25,6 +25,10 @@ def numbers(thing):
     return [thing] if isinstance(thing, int | float) else []
 
 
+def batched(values, size=10):
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
 def greatest_difference(found, expected):
     found, expected = numbers(found), numbers(expected)
     assert len(found) == len(expected) > 0
@@ -96,6 +100,8 @@ def test_hard_negatives_are_drawn_as_often_as_they_should_be(javascript):
     assert greatest_difference(javascript["forward"]["rms"]["goodness"][0], STORED["hard"]["goodness"]) < 1e-5
     assert greatest_difference(javascript["drawn"]["hard"], STORED["hard"]["chances"]) < 0.032
     assert max(STORED["hard"]["chances"]) > 0.3
+    drawn = zip(batched(javascript["drawn"]["hard"]), STORED["inputs"]["y"], strict=True)
+    assert all(row[y] == 0 for row, y in drawn), "the true label was drawn"
 
 
 def test_the_other_negatives(javascript):
