@@ -10,6 +10,7 @@ from experiments import runner
 
 NAMES = [
     "plain_recipe", "closing_the_gap", "ablation", "paper_recipe", "jittered", "hybrids", "local_fields", "recurrent",
+    "rivals_tuning",
 ]  # fmt: skip
 
 
