@@ -47,7 +47,7 @@ MIRRORS = {
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
 ORDER = [
     "checks", "progress", "results", "data", "labels", "layers", "training", "prediction", "recipe", "hybrids",
-    "local", "recurrent", "rivals",
+    "local", "recurrent", "rivals", "pipeline",
 ]  # fmt: skip
 
 
