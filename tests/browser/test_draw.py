@@ -124,8 +124,8 @@ def test_the_bars_move_while_the_pen_is_down(watch):
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.down()
     before = page.locator(".ff-draw tbody").inner_text()
-    for step in range(1, 9):  # a little further each time, the button held down
-        page.mouse.move(box["x"] + 60 + 12 * step, box["y"] + 60)
+    for x, y in [(140, 64), (130, 90), (115, 115), (100, 140), (90, 165)]:  # a seven, the button held down
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
         page.wait_for_function("(old) => document.querySelector('.ff-draw tbody').innerText !== old", arg=before)
         before = page.locator(".ff-draw tbody").inner_text()
     page.mouse.up()
