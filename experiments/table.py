@@ -21,6 +21,13 @@ PAPERS_SIZE = {
     "local_fields": "the same grid, 60 epochs",
     "recurrent": "2 or 3 layers of 2000, 60 epochs",
 }
+RIVALS = {
+    "Forward-Forward": "Forward-Forward, chapter 06's recipe without jitter",
+    "backpropagation": "backpropagation",
+    "difference target propagation": "difference target propagation",
+    "target propagation": "target propagation, as first proposed",
+    "scores alone": "control: hidden layers left as they were drawn",
+}
 
 
 def plain_table():
@@ -57,5 +64,21 @@ def paper_table():
     return "\n".join(lines)
 
 
+def rivals_table():
+    """Chapter 10's comparison as a Markdown table."""
+    record = load_results("rivals")
+    c, seeds = record["configuration"], len({run["seed"] for run in record["runs"]})
+    lines = [
+        f"| Three layers of {c['network'][1]}, {c['images']:,} images, {c['epochs']} epochs | Test error, median of {seeds} seeds"
+        " | least to greatest |",
+        "|---|---|---|",
+    ]
+    for variant, title in RIVALS.items():
+        errors = record["summary"][variant]["test error"]
+        error = errors.get("all layers", errors.get("scores"))
+        lines.append(f"| {title} | {error['median']:.2f} % | {error['least']:.2f} to {error['greatest']:.2f} % |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    print(plain_table(), paper_table(), sep="\n\n")
+    print(plain_table(), paper_table(), rivals_table(), sep="\n\n")

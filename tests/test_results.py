@@ -8,7 +8,7 @@ import pytest
 
 from experiments.__main__ import NAMES
 from experiments.runner import RESULTS, summary
-from experiments.table import paper_table, plain_table
+from experiments.table import paper_table, plain_table, rivals_table
 from ffutils.results import load_results
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +17,7 @@ STAGES = {"test": ["test"], "validation": ["validation"], "held out": ["validati
 
 
 @pytest.mark.parametrize("page", ["README.md", "index.md"])
-@pytest.mark.parametrize("table", [plain_table, paper_table])
+@pytest.mark.parametrize("table", [plain_table, paper_table, rivals_table])
 def test_pages_show_the_tables_of_the_stored_runs(table, page):
     assert table() in (ROOT / page).read_text(encoding="utf-8"), "paste: python -m experiments.table"
 
