@@ -43,6 +43,25 @@ MIRRORS = {
     "07_unsupervised_hybrids": ("hybrids", ["blurred_masks", "hybrids"]),
     "08_local_receptive_fields": ("local", ["LocalLayer", "peer_loss"]),
     "09_recurrent_top_down": ("recurrent", ["RecurrentNet", "goodness_over_time", "recurrent_loss"]),
+    "10_rivals": (
+        "rivals",
+        [
+            "MLP",
+            "TargetNet",
+            "backprop_step",
+            "find_targets",
+            "inverse_loss",
+            "target_optimizers",
+            "target_step",
+            "train_backprop",
+            "train_steps",
+            "train_targets",
+        ],
+    ),
+    "11_cost_and_scale": (
+        "pipeline",
+        ["Saved", "SavedBytes", "pictures", "received", "sender", "train_stage"],
+    ),
 }
 # The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
 ORDER = [
