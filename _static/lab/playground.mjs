@@ -199,7 +199,7 @@ function makeRow(title, flat, first) {
 }
 
 function mount(element) {
-  let settings = read(location.hash);
+  let settings = read(location.hash.length > 1 ? location.hash : location.search); // a link from a chapter says ?norm=none
   let wanted = false; // what the reader asked for: out of sight it rests all the same
   let inSight = true;
   let [view, points, drawn, spoken, index] = [null, null, true, 0, 0];
@@ -239,7 +239,7 @@ function mount(element) {
     setWanted(false);
     build();
     status.textContent = "Starting …";
-    history.replaceState(null, "", write(settings) === "#" ? location.pathname + location.search : write(settings));
+    history.replaceState(null, "", location.pathname + (write(settings) === "#" ? "" : write(settings)));
     tell("start", { settings });
   }
 

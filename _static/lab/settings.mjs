@@ -26,9 +26,9 @@ export function allowed(name, value) {
   return WHOLE.includes(name) ? Math.round(inside) : inside;
 }
 
-/** Settings from an address such as #data=xor&norm=none; what it does not say is as in DEFAULTS. */
-export function read(hash) {
-  const said = new URLSearchParams(hash.replace(/^#/, ""));
+/** Settings from the end of an address, such as #data=xor&norm=none; what it does not say is as in DEFAULTS. */
+export function read(end) {
+  const said = new URLSearchParams(end.replace(/^[#?]/, ""));
   return Object.fromEntries(
     Object.keys(DEFAULTS).map((name) => [name, said.has(name) ? allowed(name, said.get(name)) : DEFAULTS[name]]),
   );
