@@ -202,7 +202,7 @@ function mount(element) {
   let settings = read(location.hash.length > 1 ? location.hash : location.search); // a link from a chapter says ?norm=none
   let wanted = false; // what the reader asked for: out of sight it rests all the same
   let inSight = true;
-  let [view, points, drawn, spoken, index] = [null, null, true, 0, 0];
+  let [view, points, drawn, spoken, index, starts] = [null, null, true, 0, 0, 0];
   let rows = [];
   const worker = new Worker(new URL("worker.mjs", import.meta.url), { type: "module" });
   const tell = (type, more = {}) => worker.postMessage({ type, ...more });
@@ -240,6 +240,7 @@ function mount(element) {
     build();
     status.textContent = "Starting …";
     history.replaceState(null, "", location.pathname + (write(settings) === "#" ? "" : write(settings)));
+    [view, starts] = [null, starts + 1];
     tell("start", { settings });
   }
 
@@ -295,7 +296,7 @@ function mount(element) {
       status.textContent = `The playground stopped: ${data.message}. Reload the page to try again.`;
       return;
     }
-    if (data.settings.layers !== rows.length || data.settings.data !== settings.data) return; // of a run that is gone
+    if (data.id !== starts) return; // of a run that is gone
     view = data;
     if (data.points) points = data.points;
     if (data.trouble && wanted) setWanted(false);

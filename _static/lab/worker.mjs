@@ -64,7 +64,7 @@ const failed = (error) => {
 };
 
 function work() {
-  if (!playing) return;
+  if (!playing || !run) return;
   try {
     const until = performance.now() + SLICE;
     let going = true;
@@ -80,15 +80,16 @@ function work() {
 const TASKS = {
   async start({ settings }) {
     const mine = (started += 1);
-    playing = false;
+    [run, playing] = [null, false];
     if (!FLAT.includes(settings.data)) digits ??= await loadDigits();
     if (mine !== started) return;
     run = makeRun(settings, digits);
     index = 0;
     look();
+    work(); // if Train was pressed while the digits were on their way
   },
   play() {
-    if (!run || run.trouble || playing) return;
+    if (playing || run?.trouble) return;
     playing = true;
     work();
   },

@@ -234,6 +234,21 @@ def test_it_rests_out_of_sight_and_goes_on(watch):
     assert watched.problems == []
 
 
+def test_train_may_be_pressed_before_the_digits_are_there(watch):
+    watched = watch()
+    page = start(watched, f"{BARE}#layers=4")
+    held = []
+    page.route("**/digits8.bin", lambda route: held.append(route))
+    page.locator("select[name=data]").select_option("digits")
+    page.locator("select[name=layers]").select_option("2")
+    page.get_by_role("button", name="Train").click()
+    page.wait_for_timeout(300)
+    for route in held:
+        route.continue_()
+    page.wait_for_function("/^Epoch [1-9]/.test(document.querySelector('.ff-playground [role=status]').innerText)")
+    assert watched.problems == []
+
+
 def test_missing_digits_are_said_in_words(watch):
     page = watch().page
     page.route("**/digits8.bin", lambda route: route.fulfill(status=404, body=""))
