@@ -6,7 +6,7 @@ IN = .venv/bin/python
 READY = .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test serve lab execute experiments repository clean
+.PHONY: help setup book test serve lab execute experiments benchmark repository clean
 unexport PYTHONPATH PYTHONHOME PIP_USER
 .DELETE_ON_ERROR:
 
@@ -17,6 +17,7 @@ help:
 	@echo "make lab         open the chapters in JupyterLab"
 	@echo "make execute     re-run the chapters whose code changed, on MNIST (ARGS=--all for all, ARGS=03 for one)"
 	@echo "make experiments run the experiments whose results are missing (hours; experiments/results/*.json)"
+	@echo "make benchmark   time every method on this machine (a few minutes; experiments/benchmark.md)"
 	@echo "make repository  write the book's address everywhere (URL=https://github.com/owner/name)"
 	@echo "make clean       remove what was built (.venv stays)"
 
@@ -54,6 +55,9 @@ execute: $(READY)
 
 experiments: $(READY)
 	$(IN) -m experiments
+
+benchmark: $(READY)
+	$(IN) -m experiments.benchmark
 
 repository:
 	@"$(PYTHON)" tools/repository.py $(URL)

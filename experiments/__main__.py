@@ -10,7 +10,7 @@ from experiments import runner
 
 NAMES = [
     "plain_recipe", "closing_the_gap", "ablation", "paper_recipe", "jittered", "hybrids", "local_fields", "recurrent",
-    "rivals_tuning", "rivals", "milestones",
+    "rivals_tuning", "rivals", "milestones", "published",
 ]  # fmt: skip
 
 
