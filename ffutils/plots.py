@@ -87,7 +87,9 @@ def show_receptive_fields(weights, columns=10):
 
 
 def flipbook(figures, captions, alt, start=-1):
-    """Put figures behind a slider that needs no kernel, so that it also moves in the rendered book; closes them.
+    """Put figures behind a slider, and a button that plays them, without a kernel, so that they also move in the book.
+
+    The figures are closed.
 
     figures: matplotlib figures of one size; captions: a text per figure; alt: what all of them show; start: the index
     of the figure that is shown first.
@@ -109,8 +111,15 @@ def flipbook(figures, captions, alt, start=-1):
         "i.forEach((img, k) => img.hidden = k != this.value);"
         "f.querySelector('output').value = i[this.value].dataset.caption"
     )
+    play = (
+        "const r = this.closest('figure').querySelector('input'); clearInterval(this.timer);"
+        "this.timer = this.textContent == 'Play' && setInterval(() => {"
+        "r.value = (+r.value + 1) % (+r.max + 1); r.oninput(); }, 700);"
+        "this.textContent = this.timer ? 'Pause' : 'Play'"
+    )
     return HTML(
-        f'<figure class="ff-flipbook">{"".join(frames)}<input type="range" min="0" max="{len(figures) - 1}" '
+        f'<figure class="ff-flipbook">{"".join(frames)}<button type="button" onclick="{play}">Play</button>'
+        f'<input type="range" min="0" max="{len(figures) - 1}" '
         f'value="{start}" aria-label="{html.escape(alt, quote=True)}" oninput="{turn}">'
         f"<output>{html.escape(captions[start])}</output></figure>"
     )

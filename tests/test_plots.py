@@ -71,6 +71,7 @@ def test_flipbook_shows_one_frame_at_a_time_and_describes_each():
     assert 'alt="weights &amp; &quot;fields&quot;: epoch 1"' in images[0]
     assert "<output>&lt;last&gt;</output>" in page
     assert 'max="2" value="2"' in page
+    assert ">Play</button>" in page
     assert not plt.get_fignums()  # or a notebook would draw them a second time
     assert "http" not in page
 
