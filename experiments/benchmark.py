@@ -147,13 +147,15 @@ def time_prediction(chosen, split, test, repeats):
     """Images per second of the method's own way to predict, in batches of 1000; the weights do not matter for it."""
     torch.manual_seed(0)
     trial, _ = trial_of(chosen, Split(*(half[:1000] for half in split)))
-    net = getattr(trial, "net", None)
-    if isinstance(net, FFNet):
-        judge = lambda x: predict(net, x)  # noqa: E731
-    elif hasattr(net, "output"):
-        judge = lambda x: net(x).argmax(dim=1)  # noqa: E731
-    else:
-        judge = lambda x: trial.errors(Split(x, test.labels[: len(x)]))  # noqa: E731
+    net = trial.net
+
+    def judge(x):
+        if isinstance(net, FFNet):
+            predict(net, x)
+        elif isinstance(trial, published.Trial):
+            trial.errors(Split(x, test.labels[: len(x)]))
+        else:
+            net(x).argmax(dim=1)
 
     def whole():
         with torch.no_grad():

@@ -9,6 +9,8 @@ An epoch here is an epoch of one layer. Written anew from their settings; what w
 held apart from the validation split, and the full batch has matrix products in bfloat16.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn.functional import linear, softplus
@@ -64,7 +66,7 @@ class Trial(NetTrial):
         c = self.configuration = configuration
         self.split = split
         widths = c["network"]
-        layers = [Layer(below, above) for below, above in zip(widths, widths[1:], strict=False)]
+        layers = [Layer(below, above) for below, above in pairwise(widths)]
         self.net = nn.ModuleList(layers).to(split.images.device)
         self.optimizers = [torch.optim.Adam(layer.parameters(), lr=c["lr"]) for layer in layers]
         if c["batch size"] == "all images":

@@ -5,11 +5,13 @@ import http.server
 import os
 import shutil
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-BOOK = Path(__file__).resolve().parents[2] / "_build" / "html"
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "_build" / "html"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -25,15 +27,42 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def address():
-    """The built book on a port of this machine."""
-    if not (BOOK / "index.html").is_file():
-        skip_or_fail("no book in _build/html: run make book first")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=BOOK))
+@contextmanager
+def served(folder):
+    """The address of a folder, on a port of this machine."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+def looks(bare, name, widths_and_themes):
+    """(page, width, theme) for an exhibit: its bare page, which has none of the book's dark colours, and where it is used.
+
+    Pages are named from the root of the repository; name: the exhibit's class in HTML.
+    """
+    embedded = sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in BOOK.rglob("*.html")
+        if "_static" not in path.parts and f'class="{name}"' in path.read_text(encoding="utf-8")
+    )
+    return [(bare, 390, "light"), *((page, *look) for page in embedded for look in widths_and_themes)]
+
+
+@pytest.fixture(scope="session")
+def address():
+    """The built book."""
+    if not (BOOK / "index.html").is_file():
+        skip_or_fail("no book in _build/html: run make book first")
+    with served(BOOK) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def repository():
+    """The whole repository: an exhibit's bare page, and the book where it has been built."""
+    with served(ROOT) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -1,36 +1,21 @@
 """The exhibit "Draw a digit", in a real browser: on a bare page of its own, and on every page of the book that has it."""
 
 import base64
-import functools
-import http.server
 import json
-import threading
 
 import pytest
 
-from .conftest import BOOK, Quiet, skip_or_fail
+from .conftest import BOOK, ROOT, looks, skip_or_fail
 from .test_pages import accessibility_violations
 
-ROOT = BOOK.parents[1]
 BARE = "tests/lab/draw.html"
-EMBEDDED = sorted(
-    path.relative_to(BOOK).as_posix()
-    for path in BOOK.rglob("*.html")
-    if "_static" not in path.parts and 'class="ff-draw"' in path.read_text(encoding="utf-8")
-)
-LOOKS = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (1600, "light")]
-# The bare page has none of the book's dark colours.
-CASES = [(BARE, 390, "light"), *((f"_build/html/{page}", *look) for page in EMBEDDED for look in LOOKS)]
+CASES = looks(BARE, "ff-draw", [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (1600, "light")])
 MANIFEST = json.loads((ROOT / "_static" / "lab" / "digits.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
-def address():
-    """The whole repository on a port of this machine: the bare page, and the book where it has been built."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=ROOT))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+def address(repository):
+    return repository
 
 
 def start(watched, name=BARE, theme="light"):
@@ -290,5 +275,5 @@ def test_it_is_accessible_and_fits_the_screen(watch, name, width, theme):
 def test_the_samples_are_images_of_28_by_28():
     for sample in MANIFEST["samples"]:
         assert len(base64.b64decode(sample["pixels"])) == 784
-    if not EMBEDDED and not (BOOK / "index.html").is_file():
+    if not (BOOK / "index.html").is_file():
         skip_or_fail("no book in _build/html: the exhibit was tried on its bare page alone")

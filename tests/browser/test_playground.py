@@ -1,24 +1,12 @@
 """The playground in a real browser: its controls, its presets, what it does when it is treated badly, and its looks."""
 
-import functools
-import http.server
-import threading
-
 import pytest
 
-from .conftest import BOOK, Quiet
+from .conftest import BOOK, ROOT, looks
 from .test_pages import accessibility_violations
 
-ROOT = BOOK.parents[1]
 BARE = "tests/lab/playground.html"
-EMBEDDED = sorted(
-    path.relative_to(ROOT).as_posix()
-    for path in BOOK.rglob("*.html")
-    if "_static" not in path.parts and 'class="ff-playground"' in path.read_text(encoding="utf-8")
-)
-LOOKS = [(390, "light"), (390, "dark"), (1280, "dark"), (1600, "light")]
-# The bare page has none of the book's dark colours.
-CASES = [(BARE, 390, "light"), *((page, *look) for page in EMBEDDED for look in LOOKS)]
+CASES = looks(BARE, "ff-playground", [(390, "light"), (390, "dark"), (1280, "dark"), (1600, "light")])
 # Runs without the page: settings and epochs in, the measurements of run.mjs out.
 RUN = """async ([changes, epochs]) => {
   const { makeRun, step, accuracy, goodnessNow } = await import("/_static/lab/run.mjs");
@@ -33,12 +21,8 @@ RUN = """async ([changes, epochs]) => {
 
 
 @pytest.fixture(scope="session")
-def address():
-    """The whole repository on a port of this machine: the bare page, and the book where it has been built."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=ROOT))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+def address(repository):
+    return repository
 
 
 def start(watched, name=BARE, theme="light"):
