@@ -2,7 +2,7 @@
 // resized; this sees to formulae and, on a phone, pictures that are too wide, and lets the theme look again when a hidden
 // cell is opened.
 function reach() {
-  const wide = 'mjx-container[display="true"], div.cell_output:has(> img[src$=".svg"])';
+  const wide = 'mjx-container[display="true"], div.cell_output:has(> img:is([src$=".svg"], .ff-wide))';
   for (const box of document.querySelectorAll(wide)) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
