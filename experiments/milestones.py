@@ -1,4 +1,4 @@
-"""How many epochs each method of chapter 10 needs to reach an error, with chapter 06's jitter: what `benchmark` reads.
+"""How many epochs each method of chapter 12 needs to reach an error, with chapter 06's jitter: what `benchmark` reads.
 
 Each has the learning rate and the step that were best for it in `rivals_tuning`, and jitter in place of dropped pixels.
 """

@@ -1,4 +1,4 @@
-"""Forward-Forward, backpropagation and two kinds of target propagation: same data, widths, epochs and tries (chapter 10).
+"""Forward-Forward, backpropagation and two kinds of target propagation: same data, widths, epochs and tries (chapter 12).
 
 Each has the settings that were best for it in `rivals_tuning`, where each of the four was given twelve tries. The
 control trains nothing but the ten scores, on hidden layers that stay as they were drawn.

@@ -65,7 +65,7 @@ def paper_table():
 
 
 def rivals_table():
-    """Chapter 10's comparison as a Markdown table."""
+    """Chapter 12's comparison as a Markdown table."""
     record = load_results("rivals")
     c, seeds = record["configuration"], len({run["seed"] for run in record["runs"]})
     lines = [

@@ -1,4 +1,7 @@
-"""The module behind the Forward-Forward book: one file per chapter, in reading order; chapters 07 to 09 by their file."""
+"""The module behind The Forward-Forward Book: one file per chapter, and here the names of chapters 01 to 06.
+
+Those of the later chapters are imported from their file: `from ffutils.rivals import train_backprop`.
+"""
 
 from ffutils.data import Split, batches, hold_out, load_dataset, load_digits, load_mnist
 from ffutils.labels import neutral, overlay, wrong_labels

@@ -1,4 +1,4 @@
-"""Chapter 07: images that nobody drew, made of two digits, as negative data for learning without labels."""
+"""Chapter 08: images that nobody drew, made of two digits, as negative data for learning without labels."""
 
 import math
 
@@ -12,7 +12,7 @@ def blurred_masks(count, side=28, blurs=10, device=None):
 
     blurs: how often [¼, ½, ¼] is laid over the rows and over the columns; 0 leaves the bits as they are. Beyond the
     edge the image goes on as at the edge. Returns (count, side · side) in {0, 1}. Raises ValueError for a count or side
-    below 1. Hinton 2022, §3.2, where the number of blurs is left open; derived in chapter 07.
+    below 1. Hinton 2022, §3.2, where the number of blurs is left open; derived in chapter 08.
     """
     check_count("count", count)
     check_count("side", side)
@@ -30,7 +30,7 @@ def hybrids(x, blurs=10):
     """Mix each image of a batch with another one: where a blurred mask is 1 its own pixels, elsewhere the other's.
 
     x: (B, side · side) in [0, 1], B of 2 or more, in random order; returns (B, side · side).
-    Raises TypeError or ValueError for bad images. Hinton 2022, §3.2; derived in chapter 07.
+    Raises TypeError or ValueError for bad images. Hinton 2022, §3.2; derived in chapter 08.
     """
     check_images(x)
     check_count("images in the batch", len(x), least=2)

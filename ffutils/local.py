@@ -1,4 +1,4 @@
-"""Chapter 08: units that see only a part of the image, and peers that keep each of them alive."""
+"""Chapter 09: units that see only a part of the image, and peers that keep each of them alive."""
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ class LocalLayer(nn.Module):
     LocalLayer(28, 1, 10, 6, 128) stands above images of 28 · 28 pixels with one channel: fields of 10 · 10 pixels, 6
     apart, make a grid of 4 · 4 with 128 units at each point. It takes (B, channels · side · side), normalises all of it
     and returns (B, units · grid · grid); its weights are (grid · grid, channels · field · field, units). Raises ValueError for fields that do not cover the grid below, or an input of
-    another width. Hinton 2022, §3.2; derived in chapter 08.
+    another width. Hinton 2022, §3.2; derived in chapter 09.
     """
 
     def __init__(self, side, channels, field, stride, units):
@@ -43,6 +43,6 @@ def peer_loss(drive, running, strength=0.03):
 
     drive: (B, width), before the ReLU; running: (width,), each unit's mean activity of late, which counts as given.
     Returns a scalar whose gradient with respect to each drive is strength · (running - its mean) / B, also where the
-    ReLU is off. Hinton 2022, §3.2, and his published code; derived in chapter 08.
+    ReLU is off. Hinton 2022, §3.2, and his published code; derived in chapter 09.
     """
     return strength * (drive.mean(dim=0) * (running - running.mean())).sum()

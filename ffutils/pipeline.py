@@ -1,4 +1,4 @@
-"""Chapter 11: count what is saved for the backward pass, and train layers in parallel, in processes of their own.
+"""Chapter 13: count what is saved for the backward pass, and train layers in parallel, in processes of their own.
 
 python -m ffutils.pipeline --processes 3 trains a net so and prints its speed and its error;
 torchrun --standalone --nproc_per_node 3 -m ffutils.pipeline starts the same processes by hand.
@@ -38,7 +38,7 @@ class SavedBytes:
     """Count the bytes that autograd holds for backward passes inside a `with` block, each storage once.
 
     parameters: tensors that are not counted. Afterwards `peak` is the most that was held at one time; `now` is what is
-    held still. Derived in chapter 11.
+    held still. Derived in chapter 13.
     """
 
     def __init__(self, parameters=()):
@@ -64,7 +64,7 @@ class SavedBytes:
 
 
 class Saved:
-    """A tensor that a graph has saved; it says so to a `SavedBytes` when it comes and when it goes. Chapter 11."""
+    """A tensor that a graph has saved; it says so to a `SavedBytes` when it comes and when it goes. Chapter 13."""
 
     def __init__(self, counter, tensor):
         self.counter, self.tensor = counter, tensor
@@ -75,7 +75,7 @@ class Saved:
 
 
 def shares(layers, processes):
-    """Deal the numbers of some layers out to processes, in order: shares(3, 2) is [[0], [1, 2]]. Chapter 11.
+    """Deal the numbers of some layers out to processes, in order: shares(3, 2) is [[0], [1, 2]]. Chapter 13.
 
     Where they cannot be equal the first process, which also chooses the negatives, has the smaller share.
     """
@@ -89,7 +89,7 @@ def clock():
 
 
 def pictures(net, split, batch_size, epochs):
-    """What the first process works on: yield (clock, positive, negative) for every batch. Derived in chapter 11."""
+    """What the first process works on: yield (clock, positive, negative) for every batch. Derived in chapter 13."""
     for _ in range(epochs):
         for x, y in batches(split, batch_size):
             begun = clock()
@@ -100,7 +100,7 @@ def received(sizes, width, source):
     """What every other process works on: yield (clock, positive, negative) as the process `source` sends them.
 
     sizes: the number of images in each batch. The next batch is already on its way while one is worked on.
-    Derived in chapter 11.
+    Derived in chapter 13.
     """
     coming = None
     for size in [*sizes, None]:
@@ -117,7 +117,7 @@ def received(sizes, width, source):
 def sender(target):
     """A function that sends a pair of batches on, and waits only while two are under way; None waits for the rest.
 
-    Derived in chapter 11.
+    Derived in chapter 13.
     """
     under_way = []
 
@@ -138,7 +138,7 @@ def train_stage(layers, optimizers, pairs, send, rates):
     pairs: yields (clock, positive, negative), the clock when it began; send: called with each pair of activities
     (B, width), and with None at the end; rates: a learning rate for each batch. Returns the losses (batches, layers),
     and for each batch when its work began and ended, and the seconds of CPU that it took (batches, 3).
-    Derived in chapter 11.
+    Derived in chapter 13.
     """
     losses, spans = [], []
     for rate, (begun, positive, negative) in zip(rates, pairs, strict=True):
@@ -154,7 +154,7 @@ def train_stage(layers, optimizers, pairs, send, rates):
 
 
 def work(job, rank, processes, split=None):
-    """Be process `rank` of a run: train its share of the layers, and return what it has to tell. Derived in chapter 11.
+    """Be process `rank` of a run: train its share of the layers, and return what it has to tell. Derived in chapter 13.
 
     job: what `make_job` made; split: the images, which only the first process needs.
     """
@@ -206,7 +206,7 @@ def train_parallel(net, split, processes, epochs=10, batch_size=256, lr=0.003, t
     all are at work. Returns the mean losses (epochs, layers), as `train` does, and a list with what each process did:
     when its work on each batch began and ended, in seconds since the first began, and how many seconds of CPU it took
     (batches, 3). Raises TypeError or ValueError for bad settings, RuntimeError where a process dies; the net is then as
-    it was. Derived in chapter 11.
+    it was. Derived in chapter 13.
     """
     check_training(net, split, epochs, lr)
     check_count("batch_size", batch_size)

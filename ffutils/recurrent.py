@@ -1,4 +1,4 @@
-"""Chapter 09: layers that also listen to the layer above, so that a still image settles like a boring video."""
+"""Chapter 10: layers that also listen to the layer above, so that a still image settles like a boring video."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ class RecurrentNet(nn.Module):
     damping: the share of the old state that each step keeps; strength: of the one unit of the label that is on. Called
     on images x (B, 784) in [0, 1] and on K labels for each of them, (K, B), it yields the list of the hidden layers'
     states [(K·B, 500), …], the lowest first, after each step. No gradient passes from layer to layer or from step to
-    step. Raises TypeError or ValueError for bad images, labels or widths. Hinton 2022, §3.4; derived in chapter 09.
+    step. Raises TypeError or ValueError for bad images, labels or widths. Hinton 2022, §3.4; derived in chapter 10.
     """
 
     def __init__(self, *widths, damping=0.3, strength=3.0):
@@ -69,7 +69,7 @@ def recurrent_loss(net, x, y, wrong, steps=8, scale=10.0):
     """The pair losses of all layers at all steps, summed: the true labels y against the wrong ones, both (B,).
 
     x: (B, 784) in [0, 1]; returns a scalar, to be followed by `backward`. Hinton 2022, §3.4, with the loss of
-    chapter 06; derived in chapter 09.
+    chapter 06; derived in chapter 10.
     """
     total = 0
     for states in net(x, torch.stack([y, wrong]), steps):
@@ -84,7 +84,7 @@ def goodness_over_time(net, x, steps=8, batch_size=500):
     """The goodness of each layer after each step, with each of the labels: (B, 10, layers, steps).
 
     x: (B, 784) in [0, 1]. The label predicted is the largest of the sum over the layers and steps 3 to 5,
-    [:, :, :, 2:5]. Hinton 2022, §3.4; derived in chapter 09.
+    [:, :, :, 2:5]. Hinton 2022, §3.4; derived in chapter 10.
     """
     check_batch_size(batch_size)
     found = []

@@ -1,4 +1,4 @@
-"""Chapter 10: backpropagation and two kinds of target propagation, to set beside Forward-Forward."""
+"""Chapter 12: backpropagation and two kinds of target propagation, to set beside Forward-Forward."""
 
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ class MLP(nn.Module):
     """A plain net for backpropagation: MLP(784, 500, 500) has two hidden layers of 500 ReLUs and ten scores above.
 
     Called on x (B, 784), it returns the scores (B, 10). Raises ValueError for fewer than two widths, or a width below
-    1. Derived in chapter 10.
+    1. Derived in chapter 12.
     """
 
     def __init__(self, *widths):
@@ -33,7 +33,7 @@ class MLP(nn.Module):
 def backprop_step(net, optimizer, x, y):
     """Take one step with all layers at once, down the gradient of the cross-entropy: x (B, 784), y (B,) → a scalar.
 
-    Rumelhart et al. 1986; derived in chapter 10.
+    Rumelhart et al. 1986; derived in chapter 12.
     """
     check_labels(y, count=len(x))
     loss = cross_entropy(net(x), y)
@@ -50,7 +50,7 @@ class TargetNet(nn.Module):
     `states(x)` returns what the hidden layers make of x (B, 784), the lowest first, and no gradient passes from one to
     another; the net itself returns the scores (B, 10). `back(k, h)` maps states h of hidden layer k + 1 to states of
     layer k, counted from 0. activation: a function of a layer's sums, tanh unless given. Raises ValueError for fewer
-    than three widths, or a width below 1. Bengio 2014, Lee et al. 2015; derived in chapter 10.
+    than three widths, or a width below 1. Bengio 2014, Lee et al. 2015; derived in chapter 12.
     """
 
     def __init__(self, *widths, activation=torch.tanh):
@@ -84,7 +84,7 @@ def find_targets(net, states, y, step=0.1, difference=True):
 
     The highest target is a step down the gradient of each image's cross-entropy, through the output layer alone. Each
     target below is what the inverse makes of the one above; with difference, what the inverse gets wrong about the
-    state itself is taken off. Bengio 2014; with difference Lee et al. 2015, eq. 15. Derived in chapter 10.
+    state itself is taken off. Bengio 2014; with difference Lee et al. 2015, eq. 15. Derived in chapter 12.
     """
     top = states[-1].detach().requires_grad_()
     (slope,) = torch.autograd.grad(cross_entropy(net.output(top), y, reduction="sum"), top)
@@ -102,7 +102,7 @@ def inverse_loss(net, k, below, noise=0.1):
     """Measure how badly inverse k undoes hidden layer k + 1 near the states below it, (B, width): a scalar.
 
     noise: the standard deviation of what is added to the states first. Only the inverse learns from this.
-    Lee et al. 2015, eq. 13; derived in chapter 10.
+    Lee et al. 2015, eq. 13; derived in chapter 12.
     """
     near = below.detach() + noise * torch.randn_like(below)
     above = net.activation(net.layers[k + 1](near)).detach()
@@ -113,7 +113,7 @@ def target_step(net, optimizers, x, y, step=0.1, difference=True, noise=0.1):
     """Take one step of target propagation: the inverses learn, then each layer moves its states towards its targets.
 
     optimizers: two, of the inverses and of everything else, as `target_optimizers` makes them; returns the
-    cross-entropy before the step, a scalar. Lee et al. 2015, algorithm 1; derived in chapter 10.
+    cross-entropy before the step, a scalar. Lee et al. 2015, algorithm 1; derived in chapter 12.
     """
     check_labels(y, count=len(x))
     inverses, forwards = optimizers
@@ -132,7 +132,7 @@ def target_step(net, optimizers, x, y, step=0.1, difference=True, noise=0.1):
 
 
 def target_optimizers(net, lr=0.001):
-    """Make the two optimisers of `target_step`: Adam for the inverses, and for everything else. Chapter 10."""
+    """Make the two optimisers of `target_step`: Adam for the inverses, and for everything else. Chapter 12."""
     forwards = [*net.layers.parameters(), *net.output.parameters()]
     return torch.optim.Adam(net.inverses.parameters(), lr=lr), torch.optim.Adam(forwards, lr=lr)
 
@@ -141,7 +141,7 @@ def train_steps(net, optimizers, take_step, split, epochs, batch_size, lr, sched
     """Call take_step(x, y) on every batch of a split, epoch after epoch, with the learning rate that the schedule says.
 
     schedule and on_epoch as in `ffutils.train`. Returns the mean losses (epochs,).
-    Raises TypeError or ValueError for a bad split or setting. Derived in chapter 10.
+    Raises TypeError or ValueError for a bad split or setting. Derived in chapter 12.
     """
     check_training(net, split, epochs, lr)
     losses = []
@@ -159,7 +159,7 @@ def train_backprop(widths, split, epochs=10, batch_size=256, lr=0.001, schedule=
 
     widths: as for `FFNet`, such as (784, 500, 500); split: the training `Split`; schedule, on_epoch: as in
     `ffutils.train`. `torch.manual_seed` before the call makes it repeatable.
-    Raises TypeError or ValueError for bad widths, a bad split or setting. Derived in chapter 10.
+    Raises TypeError or ValueError for bad widths, a bad split or setting. Derived in chapter 12.
     """
     net = MLP(*widths).to(split.images.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
@@ -178,7 +178,7 @@ def train_targets(
     """Train a new `TargetNet` by difference target propagation or, without difference, by target propagation.
 
     step, difference, noise: as in `target_step`; the rest, and what it raises, as in `train_backprop`. Returns the net.
-    Bengio 2014, Lee et al. 2015; derived in chapter 10.
+    Bengio 2014, Lee et al. 2015; derived in chapter 12.
     """
     net = TargetNet(*widths).to(split.images.device)
     optimizers = target_optimizers(net, lr)

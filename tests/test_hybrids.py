@@ -1,4 +1,4 @@
-"""Chapter 07's masks and hybrids."""
+"""Chapter 08's masks and hybrids."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Chapter 08's local layers and peer normalisation, and the net that learns without labels from both."""
+"""Chapter 09's local layers and peer normalisation, and the net that learns without labels from both."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Chapter 09's net: a state worked out by hand, locality, and what it refuses."""
+"""Chapter 10's net: a state worked out by hand, locality, and what it refuses."""
 
 import pytest
 import torch

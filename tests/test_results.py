@@ -26,7 +26,7 @@ def test_chapter_00_quotes_the_headline():
     record = load_results("plain_recipe")
     headline = f"{record['summary']['']['test error']['all layers']['median']:.2f} % over five seeds"
     assert len(record["runs"]) == 5
-    assert headline in (ROOT / "chapters" / "00_why_forward_forward.md").read_text(encoding="utf-8")
+    assert headline in (ROOT / "chapters" / "why_forward_forward.md").read_text(encoding="utf-8")
 
 
 def test_depth_helps_in_every_seed_as_the_pages_say():

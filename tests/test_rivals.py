@@ -1,4 +1,4 @@
-"""Chapter 10's methods: targets worked out by hand, who learns from what, and what is refused."""
+"""Chapter 12's methods: targets worked out by hand, who learns from what, and what is refused."""
 
 import json
 from types import SimpleNamespace
