@@ -9,8 +9,8 @@ import torch
 from experiments import runner
 
 NAMES = [
-    "plain_recipe", "closing_the_gap", "ablation", "paper_recipe", "jittered", "hybrids", "local_fields", "recurrent",
-    "rivals_tuning", "rivals", "milestones", "published",
+    "one_page", "plain_recipe", "closing_the_gap", "ablation", "paper_recipe", "jittered", "hybrids", "local_fields",
+    "recurrent", "rivals_tuning", "rivals", "milestones", "published",
 ]  # fmt: skip
 
 

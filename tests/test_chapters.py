@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tools.chapters import (
+    ONE_PAGE,
     ROOT,
     chapter_files,
     code_cells,
@@ -40,10 +41,10 @@ MIRRORS = {
         "recipe",
         ["cool_down", "draw_wrong", "drop_pixels", "first_layer_goodness", "hard_labels", "jitter", "pair_loss"],
     ),
-    "07_unsupervised_hybrids": ("hybrids", ["blurred_masks", "hybrids"]),
-    "08_local_receptive_fields": ("local", ["LocalLayer", "peer_loss"]),
-    "09_recurrent_top_down": ("recurrent", ["RecurrentNet", "goodness_over_time", "recurrent_loss"]),
-    "10_rivals": (
+    "08_unsupervised_hybrids": ("hybrids", ["blurred_masks", "hybrids"]),
+    "09_local_receptive_fields": ("local", ["LocalLayer", "peer_loss"]),
+    "10_recurrent_top_down": ("recurrent", ["RecurrentNet", "goodness_over_time", "recurrent_loss"]),
+    "12_rivals": (
         "rivals",
         [
             "MLP",
@@ -58,7 +59,7 @@ MIRRORS = {
             "train_targets",
         ],
     ),
-    "11_cost_and_scale": (
+    "13_cost_and_scale": (
         "pipeline",
         ["Saved", "SavedBytes", "pictures", "received", "sender", "train_stage"],
     ),
@@ -199,8 +200,16 @@ def test_there_are_chapters():
     assert CHAPTERS
 
 
-def test_skeleton(chapter):
-    assert not skeleton_problems(chapter)
+@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem != ONE_PAGE], ids=lambda path: path.stem)
+def test_skeleton(path):
+    assert not skeleton_problems(read(path))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_title_and_file_have_the_same_number(path):
+    title = source(read(path)["cells"][0]).splitlines()[0]
+    expected = "# " if path.stem == ONE_PAGE else f"# {int(path.stem[:2])}. "
+    assert title.startswith(expected), f"{path.stem} is called {title!r}"
 
 
 def test_executed_top_to_bottom(chapter):

@@ -10,6 +10,8 @@ import socket
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# The one notebook that stands alone: it imports nothing of the book, brings its own copy of MNIST and needs no skeleton.
+ONE_PAGE = "00_one_page"
 
 # What an output gives away about the machine that made it, or what differs from run to run.
 TRACES = re.compile(

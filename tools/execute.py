@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from ffutils.data import data_folder
 from tools.chapters import ROOT, chapter_files, fingerprint, is_old, output_problems
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -76,6 +77,7 @@ def main():
     for name in ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONSTARTUP"):  # they would change what the kernels show
         os.environ.pop(name, None)
     os.environ.update(FF_DATASET="mnist", JUPYTER_PREFER_ENV_PATH="1")
+    os.environ.setdefault("FF_DATA", str(data_folder()))  # the one page would otherwise download a copy of its own
     subprocess.run(
         [sys.executable, "-c", "import matplotlib.pyplot"], check=True
     )  # it may announce its font cache: here

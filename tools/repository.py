@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+ONE_PAGE = "00_one_page.ipynb"  # it imports nothing of the book, so it has no bootstrap
 SLUG = r"[\w.-]+/[\w.-]+?"
 SOURCE = re.compile(rf"^(  url: https://github\.com/)({SLUG})(?=/?\s*(?:#.*)?$)", re.MULTILINE)
 # Addresses that can only mean this book, whatever they say now.
@@ -83,10 +84,11 @@ def chapter_in_line(path, old, new):
             wanted = in_line(text, old, new)
         if wanted != text:
             cell["source"] = wanted.splitlines(keepends=True)
-    if found != {"links": 1, "bootstrap": 1}:
+    expected = {"links": 1, "bootstrap": int(path.name != ONE_PAGE)}
+    if found != expected:
         raise ValueError(
-            f"{path.name} must have one markdown cell tagged remove-cell, for the links, and one code cell tagged "
-            f"colab-bootstrap; it has {found['links']} and {found['bootstrap']}"
+            f"{path.name} must have one markdown cell tagged remove-cell, for the links, and {expected['bootstrap']} code "
+            f"cells tagged colab-bootstrap; it has {found['links']} and {found['bootstrap']}"
         )
     return before if notebook == json.loads(before) else json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
