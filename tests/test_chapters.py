@@ -1,73 +1,68 @@
-"""What every chapter must have, whoever wrote it. A new chapter in chapters/ is covered as soon as it is there."""
+"""What every chapter must have; a new one is covered as soon as it is in chapters/."""
 
 import ast
 import re
 
 import pytest
 
+from tools import sync
 from tools.chapters import (
     ONE_PAGE,
     ROOT,
+    book_imports,
     chapter_files,
     code_cells,
-    dump,
-    imported_modules,
     is_old,
     output_problems,
     parse,
     read,
     source,
     tags,
-    without_docstrings,
-)  # fmt: skip
+)
 
 CHAPTERS = chapter_files()
 ENDING = ["Check yourself", "Summary", "Next", "References"]
 
-# Which module mirrors which chapter, and what both define. A name that both define must be the same code in any case.
+# What each chapter shows of its modules: each name in a cell of its body that is tagged
+# module:NAME. tools/sync.py says which modules those are.
 MIRRORS = {
-    "01_loading_mnist": ("data", ["Split", "batches", "hold_out", "load_dataset", "load_digits", "load_mnist"]),
-    "02_label_overlay": ("labels", ["neutral", "overlay", "wrong_labels"]),
-    "03_normalized_relu_layers": ("layers", ["FFLayer", "FFNet", "goodness", "normalize"]),
-    "04_isolated_training": (
-        "training",
-        ["logistic_loss", "random_negatives", "train", "train_batch", "train_epoch", "train_layer"],
-    ),
-    "05_goodness_prediction": (
-        "prediction",
-        ["error_rate", "fit_softmax", "label_goodness", "layer_goodness", "neutral_activities", "predict"],
-    ),
-    "06_closing_the_gap": (
-        "recipe",
-        ["cool_down", "draw_wrong", "drop_pixels", "first_layer_goodness", "hard_labels", "jitter", "pair_loss"],
-    ),
-    "08_unsupervised_hybrids": ("hybrids", ["blurred_masks", "hybrids"]),
-    "09_local_receptive_fields": ("local", ["LocalLayer", "peer_loss"]),
-    "10_recurrent_top_down": ("recurrent", ["RecurrentNet", "goodness_over_time", "recurrent_loss"]),
-    "12_rivals": (
-        "rivals",
-        [
-            "MLP",
-            "TargetNet",
-            "backprop_step",
-            "find_targets",
-            "inverse_loss",
-            "target_optimizers",
-            "target_step",
-            "train_backprop",
-            "train_steps",
-            "train_targets",
-        ],
-    ),
-    "13_cost_and_scale": (
-        "pipeline",
-        ["Saved", "SavedBytes", "pictures", "received", "sender", "train_stage"],
-    ),
-}
-# The order of reading: each module may import those before it. `__init__` and `__main__` may import all of them.
+    "01_loading_mnist": [
+        "Split", "batches", "load_dataset", "load_digits", "load_mnist",
+        "split_validation",
+    ],
+    "02_label_overlay": ["neutral", "overlay", "wrong_labels"],
+    "03_normalized_relu_layers": ["FFLayer", "FFNet", "goodness", "normalize"],
+    "04_isolated_training": [
+        "logistic_loss", "random_negatives", "train", "train_batch", "train_epoch",
+        "train_layer",
+    ],
+    "05_goodness_prediction": [
+        "error_rate", "fit_softmax", "label_goodness", "label_goodness_per_layer",
+        "neutral_activations", "predict",
+    ],
+    "06_closing_the_gap": [
+        "cosine_decay", "drop_pixels", "hard_negatives", "jitter",
+        "label_goodness_first_layer", "pair_loss", "sample_wrong_labels",
+    ],
+    "08_unsupervised_hybrids": ["blurred_masks", "hybrids"],
+    "09_local_receptive_fields": ["LocallyConnected2d", "peer_loss"],
+    "10_recurrent_top_down": ["RecurrentNet", "goodness_over_time", "recurrent_loss"],
+    "12_rivals": [
+        "MLP", "TargetPropNet", "backprop_step", "compute_targets", "inverse_loss",
+        "target_optimizers", "target_step", "train_backprop", "train_steps",
+        "train_targets",
+    ],
+    "13_cost_and_scale": [
+        "SavedTensor", "SavedTensorMemory", "first_stage_batches", "make_sender",
+        "receive_batches", "train_stage",
+    ],
+}  # fmt: skip
+# The order of reading: each module may import those before it, and `__init__` and
+# `__main__` may import all of them.
 ORDER = [
-    "checks", "progress", "results", "data", "labels", "layers", "training", "prediction", "recipe", "hybrids",
-    "local", "recurrent", "rivals", "pipeline",
+    "checks", "progress", "results", "tables", "files", "data", "labels", "layers",
+    "training", "prediction", "compare", "recipe", "hybrids", "local", "recurrent",
+    "rivals", "memory", "pipeline", "saving",
 ]  # fmt: skip
 
 
@@ -78,21 +73,29 @@ def headings(cells, level):
     """(number of the cell, heading) for each Markdown heading of that level."""
     for number, cell in enumerate(cells):
         if cell["cell_type"] == "markdown":
-            for heading in re.findall(rf"^#{{{level}}} +(.+?)\s*$", source(cell), re.MULTILINE):
+            for heading in re.findall(
+                rf"^#{{{level}}} +(.+?)\s*$", source(cell), re.MULTILINE
+            ):
                 yield number, heading
 
 
 def part(cells, name):
-    """The cells from one of the closing headings up to the next, or all those before the first for "body"."""
-    starts = [number for number, heading in headings(cells, 2) if heading in ENDING] + [len(cells)]
+    """The cells under one of the closing headings, or all those before for "body"."""
+    starts = [number for number, heading in headings(cells, 2) if heading in ENDING] + [
+        len(cells)
+    ]
     names = [heading for _, heading in headings(cells, 2) if heading in ENDING]
     if name == "body":
         return cells[5 : starts[0]]
-    return cells[starts[names.index(name)] : starts[names.index(name) + 1]] if name in names else []
+    return (
+        cells[starts[names.index(name)] : starts[names.index(name) + 1]]
+        if name in names
+        else []
+    )
 
 
 def skeleton_problems(notebook):
-    """Where a chapter departs from the shape that all chapters share, as a list of sentences."""
+    """Where a chapter departs from the shape that all share, as a list of sentences."""
     cells, problems = notebook["cells"], []
 
     def must(holds, sentence):
@@ -107,8 +110,13 @@ def skeleton_problems(notebook):
         cells[0]["cell_type"] == "markdown" and opening.startswith("# "),
         "cell 1 must be Markdown that begins with the title",
     )
-    must(len(list(headings(cells, 1))) == 1, "there must be one title, and no other heading of the first level")
-    promise = re.search(r"\*\*You will\*\*[^\n]*\n+((?:[-*] .+\n?(?:  .+\n?)*)+)", opening)
+    must(
+        len(list(headings(cells, 1))) == 1,
+        "there must be one title, and no other heading of the first level",
+    )
+    promise = re.search(
+        r"\*\*You will\*\*[^\n]*\n+((?:[-*] .+\n?(?:  .+\n?)*)+)", opening
+    )
     must(
         promise and len(re.findall(r"^[-*] ", promise[1], re.M)) == 3,
         'cell 1 must say "**You will**", with three bullets',
@@ -127,16 +135,28 @@ def skeleton_problems(notebook):
         cells[3]["cell_type"] == "code" and "remove-input" in tags(cells[3]),
         "cell 4 must show the picture, tagged remove-input",
     )
-    imports = cells[4]["cell_type"] == "code" and re.search(r"^(import|from) ", source(cells[4]), re.MULTILINE)
+    imports = cells[4]["cell_type"] == "code" and re.search(
+        r"^(import|from) ", source(cells[4]), re.MULTILINE
+    )
     must(imports, "cell 5 must hold the imports")
-    must([h for _, h in headings(cells, 2)][-4:] == ENDING, f"the last headings must be {', '.join(ENDING)}")
     must(
-        any("assert" in source(c) for c in part(cells, "body") if c["cell_type"] == "code"),
+        [h for _, h in headings(cells, 2)][-4:] == ENDING,
+        f"the last headings must be {', '.join(ENDING)}",
+    )
+    must(
+        any(
+            "assert" in source(c)
+            for c in part(cells, "body")
+            if c["cell_type"] == "code"
+        ),
         "the body must assert something",
     )
     exercises = part(cells, "Check yourself")
     solutions = [cell for cell in exercises if "solution" in tags(cell)]
-    must(2 <= len(solutions) <= 3, f"Check yourself must have two or three solutions, not {len(solutions)}")
+    must(
+        2 <= len(solutions) <= 3,
+        f"Check yourself must have two or three solutions, not {len(solutions)}",
+    )
     must(
         all(c["cell_type"] == "code" and "hide-cell" in tags(c) for c in solutions),
         "a solution is code, tagged hide-cell",
@@ -144,29 +164,27 @@ def skeleton_problems(notebook):
     return problems
 
 
-def definitions(trees):
-    """(name, canonical form) of each class and function at the top level of some syntax trees."""
-    for tree in trees:
-        for node in without_docstrings(tree).body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                yield node.name, dump(WithoutChecks().visit(node))
+def mirror_problems(cells, ours, required):
+    """The names that a chapter's body lacks, or defines without saying that it does.
 
+    Args:
+        cells: those of the body.
+        ours: the names that the chapter's modules define.
+        required: those that the chapter must show, in cells tagged module:NAME.
 
-class WithoutChecks(ast.NodeTransformer):
-    """Drops each statement that only calls a function whose name begins with check_: a chapter need not show those."""
-
-    def visit_Expr(self, node):
-        called = node.value.func if isinstance(node.value, ast.Call) else None
-        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-        return None if name.startswith("check_") else node
-
-
-def drift(cells, module, required):
-    """The names that a chapter and a module define differently, or that one of them lacks."""
-    ours = dict(definitions([ast.parse(module)]))
-    shown = list(definitions(parse(source(cell)) for cell in cells))
-    missing = [name for name in required if name not in ours or name not in dict(shown)]
-    return missing + [name for name, form in shown if name in ours and form != ours[name]]
+    Returns:
+        A list of sentences.
+    """
+    tagged = {name for cell in cells for name in sync.names(cell)}
+    problems = [f"no cell is tagged module:{name}" for name in set(required) - tagged]
+    for cell in cells:
+        if cell["cell_type"] == "code" and "own-version" not in tags(cell):
+            named = {getattr(node, "name", None) for node in parse(source(cell)).body}
+            for name in named & set(ours) - set(sync.names(cell)):
+                problems.append(
+                    f"a cell defines {name}: tag it module:{name} or own-version"
+                )
+    return problems
 
 
 def picture_problems(notebook):
@@ -177,14 +195,23 @@ def picture_problems(notebook):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if any(kind.startswith("image/") for kind in data) and len(alt) < 20:
-                problems.append(f"cell {number}: a figure needs 20 characters or more of alt text in mystnb.image.alt")
+                problems.append(
+                    f"cell {number}: a figure needs 20 characters or more of alt text in mystnb.image.alt"
+                )
             html = "".join(data.get("text/html", ""))
             for image in re.findall(r"<img\b[^>]*>", html):
-                if len((re.search(r"\balt=([\"'])(.*?)\1", image) or ["", "", ""])[2]) < 20:
-                    problems.append(f"cell {number}: an <img> needs 20 characters or more of alt text")
+                if (
+                    len((re.search(r"\balt=([\"'])(.*?)\1", image) or ["", "", ""])[2])
+                    < 20
+                ):
+                    problems.append(
+                        f"cell {number}: an <img> needs 20 characters or more of alt text"
+                    )
             for drawing in re.findall(r"<svg\b.*?</svg>", html, re.DOTALL):
                 if not re.search(r"aria-label=|aria-hidden=|<title", drawing):
-                    problems.append(f"cell {number}: an <svg> needs an aria-label or a title")
+                    problems.append(
+                        f"cell {number}: an <svg> needs an aria-label or a title"
+                    )
     return problems
 
 
@@ -200,7 +227,11 @@ def test_there_are_chapters():
     assert CHAPTERS
 
 
-@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem != ONE_PAGE], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in CHAPTERS if path.stem != ONE_PAGE],
+    ids=lambda path: path.stem,
+)
 def test_skeleton(path):
     assert not skeleton_problems(read(path))
 
@@ -228,7 +259,9 @@ def test_outputs_hold_nothing_of_one_machine(chapter):
 
 
 def test_metadata_says_only_what_is_needed(chapter):
-    assert set(chapter["metadata"]) == {"kernelspec", "language_info", "ffbook"}, "run make execute"
+    assert set(chapter["metadata"]) == {"kernelspec", "language_info", "ffbook"}, (
+        "run make execute"
+    )
     assert chapter["metadata"]["kernelspec"]["name"] == "python3"
 
 
@@ -239,7 +272,9 @@ def test_figures_have_alt_text(chapter):
 def test_cells_are_short(chapter):
     long = [number for number, cell in enumerate(code_cells(chapter), 1)
             if source(cell).count("\n") >= 25 and "long-ok" not in tags(cell)]  # fmt: skip
-    assert not long, f"code cells {long} have more than 25 lines: one idea per cell (or the tag long-ok)"
+    assert not long, (
+        f"code cells {long} have more than 25 lines: one idea per cell (or the tag long-ok)"
+    )
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -250,31 +285,39 @@ def test_file_is_not_too_large(path):
 # ---- Chapter and module
 
 
-@pytest.mark.parametrize("name", MIRRORS)
-def test_chapter_and_module_are_the_same_code(name):
-    module, required = MIRRORS[name]
-    cells = read(ROOT / "chapters" / f"{name}.ipynb")["cells"]
-    shown = [cell for cell in part(cells, "body") if cell["cell_type"] == "code"]
-    assert not drift(shown, (ROOT / "ffutils" / f"{module}.py").read_text(encoding="utf-8"), required)
+@pytest.mark.parametrize("name", sync.MODULES)
+def test_chapter_shows_its_modules(name):
+    body = part(read(ROOT / "chapters" / f"{name}.ipynb")["cells"], "body")
+    assert not mirror_problems(body, list(sync.own_definitions(name)), MIRRORS[name])
 
 
 def test_imports_run_forward_only():
     for path in sorted((ROOT / "ffutils").glob("*.py")):
-        imported = set(imported_modules(ast.parse(path.read_text(encoding="utf-8"))))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported = {module for module, _ in book_imports(tree)}
         if path.stem in ("__init__", "__main__"):
             continue
-        assert "__init__" not in imported, f"{path.name} must import from a module, not from the package"
+        assert "__init__" not in imported, (
+            f"{path.name} must import from a module, not from the package"
+        )
         assert "plots" not in imported, f"{path.name} must not import plots"
         if path.stem != "plots":
             assert path.stem in ORDER, f"{path.name}: say in ORDER where it stands"
-            assert imported <= set(ORDER[: ORDER.index(path.stem)]), f"{path.name} imports a module that comes later"
+            assert imported <= set(ORDER[: ORDER.index(path.stem)]), (
+                f"{path.name} imports a module that comes later"
+            )
 
 
 # ---- The checks themselves
 
 
 def cell(text, kind="code", *names, **more):
-    return {"cell_type": kind, "source": text, "metadata": {"tags": list(names)}, **more}
+    return {
+        "cell_type": kind,
+        "source": text,
+        "metadata": {"tags": list(names)},
+        **more,
+    }
 
 
 def whole_chapter():
@@ -303,7 +346,13 @@ def test_skeleton_check_accepts_a_whole_chapter():
 @pytest.mark.parametrize(
     "number, broken",
     [
-        (0, cell("# Title\n\n**You will**\n\n- a\n- b\n\n**Time:** 1\n\n**Prerequisites:** none", "markdown")),
+        (
+            0,
+            cell(
+                "# Title\n\n**You will**\n\n- a\n- b\n\n**Time:** 1\n\n**Prerequisites:** none",
+                "markdown",
+            ),
+        ),
         (1, cell("links", "markdown")),
         (2, cell("import sys", "code", "remove-cell")),
         (3, cell("picture()")),
@@ -312,7 +361,12 @@ def test_skeleton_check_accepts_a_whole_chapter():
         (8, cell("1", "code", "solution")),
         (9, cell("2")),
         (10, cell("## Next\n\n## Summary\n\n## References", "markdown")),
-        (10, cell("# Another title\n\n## Summary\n\n## Next\n\n## References", "markdown")),
+        (
+            10,
+            cell(
+                "# Another title\n\n## Summary\n\n## Next\n\n## References", "markdown"
+            ),
+        ),
     ],
 )
 def test_skeleton_check_sees_what_is_missing(number, broken):
@@ -321,29 +375,26 @@ def test_skeleton_check_sees_what_is_missing(number, broken):
     assert skeleton_problems(chapter)
 
 
-MODULE = '''
-def double(x):
-    """Twice x."""
-    check_images(x)
-    return 2 * x
-'''
+DOUBLE = "def double(x):\n    return 2 * x"
 
 
 @pytest.mark.parametrize(
-    "shown, wrong",
+    "cells, wrong",
     [
-        ("def double(x):\n    return 2 * x", []),
-        ('%matplotlib inline\ndef double(x):\n    """Other words."""\n    # a remark\n    return 2 * x', []),
-        ("def double(x):\n    checks.check_labels(x)\n    return 2 * x", []),
-        ("def double(x):\n    return 3 * x", ["double"]),
-        ("def double(x, y=1):\n    return 2 * x", ["double"]),
-        ("def double(x):\n    print(x)\n    return 2 * x", ["double"]),
-        ("def double(x):\n    return 2 * x\ndef double(x):\n    return x + x", ["double"]),
-        ("def twice(x):\n    return 2 * x", ["double"]),
+        ([cell(DOUBLE, "code", "module:double")], []),
+        ([cell("", "code", "module:double"), cell("def other():\n    pass")], []),
+        ([cell("", "code", "module:double"), cell(DOUBLE)], ["defines double"]),
+        ([cell("", "code", "module:double"), cell(DOUBLE, "code", "own-version")], []),
+        ([cell("%time\n" + DOUBLE)], ["no cell", "defines double"]),
+        ([cell(DOUBLE, "code", "own-version")], ["no cell"]),
+        ([cell("", "code", "module:double"), cell("class half: pass")], ["half"]),
+        ([cell("double = 2", "code", "module:double"), cell(DOUBLE, "markdown")], []),
     ],
 )
-def test_drift_is_seen(shown, wrong):
-    assert drift([cell(shown)], MODULE, ["double"]) == wrong
+def test_mirror_check(cells, wrong):
+    problems = mirror_problems(cells, ["double", "half"], ["double"])
+    assert len(problems) == len(wrong)
+    assert all(word in problem for word, problem in zip(wrong, problems, strict=True))
 
 
 def test_picture_check():
@@ -355,5 +406,7 @@ def test_picture_check():
     for output in (figure, drawing):
         assert picture_problems({"cells": [cell("x", outputs=[output])]})
     named = cell("x", outputs=[figure])
-    named["metadata"]["mystnb"] = {"image": {"alt": "Two curves that fall from 12 to 4 per cent"}}
+    named["metadata"]["mystnb"] = {
+        "image": {"alt": "Two curves that fall from 12 to 4 per cent"}
+    }
     assert not picture_problems({"cells": [named]})

@@ -16,20 +16,38 @@ FORBIDDEN = [
 ]  # fmt: skip
 ONLY_IN_CI = "shared" + "/data"
 # Not loaded by a page either: Sphinx would load them from other hosts.
-COLAB_BRINGS = {"torch", "torchvision", "numpy", "matplotlib", "ipywidgets", "scipy", "pandas", "pillow", "ipykernel"}
+COLAB_BRINGS = {
+    "torch",
+    "torchvision",
+    "numpy",
+    "matplotlib",
+    "ipywidgets",
+    "scipy",
+    "pandas",
+    "pillow",
+    "ipykernel",
+}
 
 
 def tracked_files():
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()
+    ]
 
 
 def requirements(name):
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    found = (re.match(r"([\w.-]+)(.*)", line) for line in lines if not line.startswith("#"))
-    return {match[1].lower().replace("_", "-"): match[2].strip() for match in found if match}
+    found = (
+        re.match(r"([\w.-]+)(.*)", line) for line in lines if not line.startswith("#")
+    )
+    return {
+        match[1].lower().replace("_", "-"): match[2].strip() for match in found if match
+    }
 
 
 def test_one_address_everywhere(capsys):
@@ -40,7 +58,14 @@ def test_no_tracked_file_names_one_machine_or_a_package_host():
     found = []
     for path in tracked_files():
         name = path.relative_to(ROOT)
-        if name.parts[0] == "_extra" or path.suffix in {".bin", ".png", ".gif", ".jpg", ".woff", ".woff2"}:
+        if name.parts[0] == "_extra" or path.suffix in {
+            ".bin",
+            ".png",
+            ".gif",
+            ".jpg",
+            ".woff",
+            ".woff2",
+        }:
             continue
         text = path.read_text(encoding="utf-8")
         found += [f"{name}: {word}" for word in FORBIDDEN if word in text]
@@ -61,7 +86,9 @@ def test_constraints_pin_exactly_and_leave_alone_what_colab_brings():
 
 def test_requirements_cap_jupyter_book_alone():
     wide = requirements("requirements.txt")
-    assert {name for name, limits in wide.items() if "<" in limits or "==" in limits} == {"jupyter-book"}
+    assert {
+        name for name, limits in wide.items() if "<" in limits or "==" in limits
+    } == {"jupyter-book"}
 
 
 def test_actions_are_pinned_by_commit():
@@ -69,13 +96,19 @@ def test_actions_are_pinned_by_commit():
     assert workflows
     for path in workflows:
         for used in re.findall(r"uses: *(.+)", path.read_text(encoding="utf-8")):
-            assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v\d[\d.]*", used), f"{path.name}: {used}"
+            assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40} # v\d[\d.]*", used), (
+                f"{path.name}: {used}"
+            )
 
 
 def test_every_chapter_is_in_the_table_of_contents():
     contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
     chapters = [*chapter_files(), *(ROOT / "chapters").glob("*.md")]
-    assert not [path.stem for path in chapters if f"chapters/{path.stem}\n" not in contents + "\n"]
+    assert not [
+        path.stem
+        for path in chapters
+        if f"chapters/{path.stem}\n" not in contents + "\n"
+    ]
 
 
 def test_bootstrap_is_the_same_in_every_chapter_and_never_installs_torch():
@@ -87,5 +120,13 @@ def test_bootstrap_is_the_same_in_every_chapter_and_never_installs_torch():
     ]
     assert len(cells) == len(chapter_files()) - 1  # the one page needs none
     assert len({"".join(cell["source"]) for cell in cells}) <= 1
-    assert '"google.colab" in sys.modules' in repository.BOOTSTRAP
+    assert 'find_spec("ffutils") is None' in repository.BOOTSTRAP
     assert "--no-deps" in repository.BOOTSTRAP
+
+
+def test_a_copy_that_does_not_know_its_repository_says_so_where_ffutils_is_missing():
+    code = repository.bootstrap(repository.PLACEHOLDER + "forward-forward-book")
+    exec(code, {})  # ffutils is here: nothing happens
+    with pytest.raises(ModuleNotFoundError, match="does not know its repository"):
+        exec(code.replace('"ffutils"', '"a_module_that_is_missing"'), {})
+    assert "%pip" in repository.bootstrap("someone/a-book")

@@ -1,4 +1,4 @@
-"""What the book's tools and tests know about a chapter: where it lies, whether its outputs are old, what they may hold."""
+"""What tools and tests know of a chapter: its place, its age, what outputs may hold."""
 
 import ast
 import contextlib
@@ -10,12 +10,13 @@ import socket
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# The one notebook that stands alone: it imports nothing of the book, brings its own copy of MNIST and needs no skeleton.
+# The one notebook that stands alone: it imports nothing of the book, brings its own
+# copy of MNIST and needs no skeleton.
 ONE_PAGE = "00_one_page"
 
-# What an output gives away about the machine that made it, or what differs from run to run.
+# What an output gives away about the machine that made it, or differs from run to run.
 TRACES = re.compile(
-    r"""(?<![\w:/.<])/(?:[\w.-]+/){2,}             # a path: /a/b/…, but neither a URL nor </div>
+    r"""(?<![\w:/.<])/(?:[\w.-]+/){2,}             # a path: /a/b/…, but no URL or </div>
       | (?<![\w/.])/(?:tmp|home|root|Users|mnt)/
       | [A-Z]:\\\w+\\
       | site-packages | ipykernel_\d+
@@ -46,71 +47,174 @@ def tags(cell):
 
 
 def code_cells(notebook):
-    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and source(cell).strip()]
+    return [
+        cell
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code" and source(cell).strip()
+    ]
 
 
 # ---- Is it old?
 
 
 def parse(code):
-    """The syntax tree of a cell, with IPython's %magic and !shell lines read as `pass`."""
+    """The syntax tree of a cell, with IPython's %magic and !shell read as `pass`."""
     return ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE))
 
 
-def without_docstrings(tree):
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                del node.body[0]
-    return tree
+# What only checks, prints or draws, and so can change no number.
+SILENT = {"checks", "claims", "plots", "progress", "results", "tables"}
+TYPES = {"__future__", "typing", "collections.abc"}
+
+
+class Essence(ast.NodeTransformer):
+    """Drops what can change no number: docstrings, annotations, checks, messages.
+
+    At the top level of a cell, strings and check_… functions of its own show something:
+    there they stay.
+    """
+
+    def __init__(self, inside=False):
+        self.parents = [inside]  # the definitions around a node; true for a module
+
+    def visit_ClassDef(self, node):
+        self.parents.append(node)
+        self.generic_visit(node)
+        self.parents.pop()
+        return node
+
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        return self.visit_ClassDef(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node):
+        self.generic_visit(node)
+        if isinstance(self.parents[-1], ast.ClassDef):
+            node.annotation = None  # but a field remains one
+            return node
+        return ast.Assign([node.target], node.value) if node.value else None
+
+    def visit_Expr(self, node):
+        string = isinstance(getattr(node.value, "value", None), str)
+        called = getattr(node.value, "func", None)
+        name = getattr(called, "attr", getattr(called, "id", ""))
+        if self.parents[-1] and (string or re.match("(check|warn)(_|$)", name)):
+            return None
+        return self.generic_visit(node)
+
+    def visit_If(self, node):
+        self.generic_visit(node)
+        return node if node.body or node.orelse else None
+
+    visit_For = visit_If
+
+    def visit_Raise(self, node):
+        if isinstance(node.exc, ast.Call):
+            node.exc = node.exc.func
+        return self.generic_visit(node)
+
+    def visit_Assert(self, node):
+        node.msg = None
+        return self.generic_visit(node)
+
+    def visit_ImportFrom(self, node):
+        return None if node.module in TYPES else node
 
 
 def dump(node):
-    """A syntax tree as nested lists: like `ast.dump`, but the same in every version of Python that the book supports."""
+    """A syntax tree as nested lists: like `ast.dump`, but the same in every Python."""
     if isinstance(node, ast.AST):
-        fields = [[name, dump(value)] for name, value in ast.iter_fields(node) if value not in (None, [])]
-        return [type(node).__name__, fields]
+        fields = ast.iter_fields(node)
+        full = [
+            [name, dump(value)] for name, value in fields if value not in (None, [])
+        ]
+        return [type(node).__name__, full]
     return [dump(item) for item in node] if isinstance(node, list) else repr(node)
 
 
-def imported_modules(tree, root=ROOT):
-    """The names of the ffutils modules that a syntax tree imports: "data" for ffutils/data.py."""
+def book_imports(tree, root=ROOT):
+    """(module, name) for each import from ffutils; the name "*" is the whole module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            paths = [(alias.name.split("."), "*") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            paths = [(node.module.split("."), alias.name) for alias in node.names]
         else:
             continue
-        for first, *rest in (name.split(".") for name in names):
-            if first == "ffutils":
-                yield rest[0] if rest and (root / "ffutils" / f"{rest[0]}.py").exists() else "__init__"
+        for (package, *module), name in paths:
+            if package != "ffutils":
+                continue
+            if not module and (root / "ffutils" / f"{name}.py").exists():
+                yield name, "*"
+            else:
+                yield module[0] if module else "__init__", name
+
+
+def bound_names(statement):
+    """What a statement binds; empty where it does, or may do, more than that."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {a.asname or a.name.split(".")[0] for a in statement.names}
+    targets = getattr(statement, "targets", [])
+    plain = all(isinstance(target, ast.Name) for target in targets)
+    return {target.id for target in targets} if plain else set()
+
+
+def top_level(module, root):
+    """(names that it binds, statement) for each statement of a module."""
+    tree = ast.parse((root / "ffutils" / f"{module}.py").read_text(encoding="utf-8"))
+    for node in Essence(inside=True).visit(tree).body:
+        if isinstance(node, ast.ImportFrom):  # each name by itself
+            for name in node.names:
+                alone = ast.ImportFrom(node.module, [name], node.level)
+                yield bound_names(alone), alone
+        else:
+            yield bound_names(node), node
 
 
 def fingerprint(notebook, root=ROOT):
-    """A hash over everything that can change a chapter's outputs: its code cells, and the modules that they lead to.
+    """A hash over everything that can change a number of a chapter.
 
-    Left out, since they change no number: comments, the layout of the code, docstrings of the modules, plots.py, the
-    Colab bootstrap.
+    That is its code cells and, of the modules, the definitions that the imported names
+    lead to, with the constants on the way. Left out: what `Essence` drops, the modules
+    in `SILENT`, comments, layout and the Colab bootstrap.
     """
-    cells = [parse(source(cell)) for cell in code_cells(notebook) if "colab-bootstrap" not in tags(cell)]
-    waiting = {name for tree in cells for name in imported_modules(tree, root)}
-    modules = {}
-    while waiting:
-        name = waiting.pop()
-        if name == "plots" or name in modules:
-            continue
-        tree = ast.parse((root / "ffutils" / f"{name}.py").read_text(encoding="utf-8"))
-        waiting |= set(imported_modules(tree, root))
-        modules[name] = dump(without_docstrings(tree))
-    return hashlib.sha256(json.dumps([[dump(tree) for tree in cells], sorted(modules.items())]).encode()).hexdigest()[
-        :16
+    cells = [
+        Essence().visit(parse(source(cell)))
+        for cell in code_cells(notebook)
+        if "colab-bootstrap" not in tags(cell)
     ]
+    waiting = [name for tree in cells for name in book_imports(tree, root)]
+    modules, reached = {}, {}
+    while waiting:
+        module, name = place = waiting.pop()
+        if module in SILENT or place in reached:
+            continue
+        if module not in modules:
+            modules[module] = list(top_level(module, root))
+        if place == ("__init__", "*"):  # `import ffutils` reaches whole modules
+            for _, node in modules[module]:
+                waiting += [(other, "*") for other, _ in book_imports(node, root)]
+        ours, used = set(), []
+        for names, node in modules[module]:
+            ours |= names
+            # What binds nothing, such as a loop, runs in any case.
+            if not names or name == "*" or name in names:
+                used.append(node)
+        reached[place] = dump(used)
+        for node in used:
+            names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            waiting += [(module, other) for other in names & ours]
+            waiting += book_imports(node, root)
+    content = [[dump(tree) for tree in cells], sorted(reached.items())]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def is_old(notebook, root=ROOT):
@@ -126,31 +230,45 @@ def texts(output):
     yield "".join(output.get("text", ""))
     for kind, value in output.get("data", {}).items():
         if not kind.startswith("image/") or kind == "image/svg+xml":
-            yield PACKED.sub("", json.dumps(value) if isinstance(value, dict) else "".join(value))
+            yield PACKED.sub(
+                "", json.dumps(value) if isinstance(value, dict) else "".join(value)
+            )
 
 
 def machine_names():
-    """How this machine and its user are called, where that is long enough not to be a common word."""
+    """How this machine and its user are called, unless that may be a common word."""
     names = {socket.gethostname()}
     with contextlib.suppress(KeyError, OSError):  # a container may have no such user
         names.add(getpass.getuser())
-    return {name for name in names if len(name) > 4 and name not in ("localhost", "runner", "ubuntu", "debian")}
+    return {
+        name
+        for name in names
+        if len(name) > 4 and name not in ("localhost", "runner", "ubuntu", "debian")
+    }
 
 
 def output_problems(notebook):
     """What must not stand in a chapter's stored outputs, as a list of sentences."""
     problems = []
-    names = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in machine_names()) or r"(?!)")
+    names = re.compile(
+        "|".join(rf"\b{re.escape(name)}\b" for name in machine_names()) or r"(?!)"
+    )
     for number, cell in enumerate(notebook["cells"]):
         for output in cell.get("outputs", []):
             if output["output_type"] == "error":
                 if "raises-exception" not in tags(cell):
-                    problems.append(f"cell {number} ends in an error: {output.get('ename')}: {output.get('evalue')}")
+                    problems.append(
+                        f"cell {number} ends in an error: {output.get('ename')}: {output.get('evalue')}"
+                    )
                 continue
             if output.get("name") == "stderr":
-                problems.append(f"cell {number} writes to stderr: {''.join(output['text']).strip()[:200]}")
+                problems.append(
+                    f"cell {number} writes to stderr: {''.join(output['text']).strip()[:200]}"
+                )
             for text in texts(output):
                 hit = TRACES.search(text) or names.search(text)
                 if hit:
-                    problems.append(f"cell {number} shows {hit[0]!r}, which belongs to one machine or run")
+                    problems.append(
+                        f"cell {number} shows {hit[0]!r}, which belongs to one machine or run"
+                    )
     return problems

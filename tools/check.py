@@ -14,7 +14,13 @@ PROGRAMS = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest"]
 CHAPTERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("chapters/*.ipynb"))
 ONE_PAGE = "chapters/00_one_page.ipynb"  # needs MNIST: the digits will not do
-NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-x", "--durations=10"]
+NBVAL = [
+    "--nbval-lax",
+    "--nbval-current-env",
+    "--nbval-cell-timeout=600",
+    "-x",
+    "--durations=10",
+]
 
 # Name of the step, what it does, its command, and what it adds to the environment.
 STEPS = [
@@ -31,16 +37,23 @@ STEPS = [
     ("browser", "the pages in a browser", [*PYTEST, "tests/browser"], {}),
 ]  # fmt: skip
 WHICH_DATA = """
-import pathlib, sys, ffutils
+import pathlib, sys, ffutils, ffutils.files
 if pathlib.Path(ffutils.__file__).resolve().parents[1] != pathlib.Path(sys.argv[1]):
     sys.exit(f"ffutils comes from {ffutils.__file__}, not from this folder: remove .venv and set it up again")
-print(ffutils.load_dataset()[0], ffutils.data.data_folder(), sep="\n")
+print(ffutils.load_dataset()[0], ffutils.files.data_folder(), sep="\n")
 """
 
 
 def environment():
     """This process's environment without what would change a result."""
-    changing = {"MPLBACKEND", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTEST_ADDOPTS", "PYTEST_PLUGINS"}
+    changing = {
+        "MPLBACKEND",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "PYTHONWARNINGS",
+        "PYTEST_ADDOPTS",
+        "PYTEST_PLUGINS",
+    }
     clean = {name: value for name, value in os.environ.items() if name not in changing}
     return clean | {"JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -51,7 +64,11 @@ def find_data(env):
     It is fetched here, once, where that is possible.
     """
     found = subprocess.run(
-        [sys.executable, "-c", WHICH_DATA, str(ROOT)], cwd=ROOT / "tools", env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WHICH_DATA, str(ROOT)],
+        cwd=ROOT / "tools",
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if found.returncode:
         sys.exit("No data set, so nothing was tested: see the message above.")
@@ -61,11 +78,15 @@ def find_data(env):
 def main(names):
     known = [step[0] for step in STEPS]
     if set(names) - set(known):
-        sys.exit(f"unknown step {', '.join(sorted(set(names) - set(known)))}: expected some of {', '.join(known)}")
+        sys.exit(
+            f"unknown step {', '.join(sorted(set(names) - set(known)))}: expected some of {', '.join(known)}"
+        )
     began, env = time.monotonic(), environment()
     data, folder = find_data(env)
     print(f"Data set: {data}", flush=True)
-    env["FF_DATASET"] = data  # every chapter takes the same, and none asks the network again
+    env["FF_DATASET"] = (
+        data  # every chapter takes the same, and none asks the network again
+    )
     if data == "mnist":
         env["FF_DATA"] = folder
     report = []
@@ -76,9 +97,16 @@ def main(names):
             command = [*command, f"--ignore={ONE_PAGE}"]
         print(f"\n=== {name}: {what}", flush=True)
         started = time.monotonic()
-        code = subprocess.run(list(map(str, command)), cwd=ROOT, env=env | extra).returncode
-        report.append(f"{'passed' if code == 0 else 'FAILED':<8}{name:<11}{time.monotonic() - started:6.0f} s")
-        print(f"=== {name}: {report[-1].split()[0]} after {time.monotonic() - started:.0f} s", flush=True)
+        code = subprocess.run(
+            list(map(str, command)), cwd=ROOT, env=env | extra
+        ).returncode
+        report.append(
+            f"{'passed' if code == 0 else 'FAILED':<8}{name:<11}{time.monotonic() - started:6.0f} s"
+        )
+        print(
+            f"=== {name}: {report[-1].split()[0]} after {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     failed = sum(line.startswith("FAILED") for line in report)
     print("\n" + "\n".join(report))
     print(

@@ -1,7 +1,9 @@
 """Run the chapters and store their outputs: python tools/execute.py [--all] [CHAPTER …]
 
-Without names, the chapters whose code, or whose modules, changed since their outputs were stored. They run on MNIST, each in a
-fresh kernel. A chapter is only written when it ran to its end and its outputs hold nothing of this machine.
+First, `make sync` writes the definitions that they show. Without names, those chapters run
+whose code, or the code that they use, changed since their outputs were stored. They run on
+MNIST, each in a fresh kernel. A chapter is only written when it ran to its end and its
+outputs hold nothing of this machine.
 """
 
 import argparse
@@ -17,7 +19,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from ffutils.data import data_folder
+from ffutils.files import data_folder
+from tools import sync
 from tools.chapters import ROOT, chapter_files, fingerprint, is_old, output_problems
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -25,30 +28,51 @@ LIMIT = 180  # seconds that a chapter may take on two CPU cores
 
 
 def run(notebook, folder):
-    """Execute a notebook in a fresh kernel whose working folder is the given one; carriage returns collapse."""
+    """Execute a notebook in a fresh kernel in a folder; carriage returns collapse."""
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources, coalesce_streams=True).execute()
+    NotebookClient(
+        notebook,
+        timeout=1200,
+        kernel_name="python3",
+        resources=resources,
+        coalesce_streams=True,
+    ).execute()
 
 
 def clean(notebook):
-    """Remove what differs from run to run and says nothing: timestamps, widgets, the version of Python."""
+    """Remove what differs from run to run and says nothing.
+
+    That is timestamps, widgets and the version of Python.
+    """
     notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
         "ffbook": notebook.metadata.get("ffbook", {}),
     }
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if WIDGET not in output.get("data", {})
+            ]
             for output in cell.outputs:
                 output.get("metadata", {}).pop("execution", None)
 
 
 def execute(path, root=ROOT):
-    """Re-run one chapter and store it. Raises CellExecutionError or ValueError, and then leaves the old file as it was."""
+    """Re-run one chapter and store it.
+
+    Raises CellExecutionError or ValueError, and then leaves the old file as it was.
+    """
     notebook = nbformat.read(path, as_version=4)
-    stamp = {"fingerprint": fingerprint(notebook, root), "dataset": "mnist"}  # before: the source may change meanwhile
+    # Before the run: the source may change meanwhile.
+    stamp = {"fingerprint": fingerprint(notebook, root), "dataset": "mnist"}
     run(notebook, path.parent)
     clean(notebook)
     problems = output_problems(notebook)
@@ -62,29 +86,47 @@ def execute(path, root=ROOT):
 
 
 def find(name):
-    """The chapter that a name means: 03, 03_normalized_relu_layers or chapters/03_normalized_relu_layers.ipynb."""
-    found = [path for path in chapter_files() if path.stem == Path(name).stem or path.stem.startswith(f"{name}_")]
+    """The chapter that a name means: 03, 03_topic or chapters/03_topic.ipynb."""
+    found = [
+        path
+        for path in chapter_files()
+        if path.stem == Path(name).stem or path.stem.startswith(f"{name}_")
+    ]
     if len(found) != 1:
-        raise SystemExit(f"no chapter is called {name!r}: expected one of {', '.join(p.stem for p in chapter_files())}")
+        stems = ", ".join(path.stem for path in chapter_files())
+        raise SystemExit(f"no chapter is called {name!r}: expected one of {stems}")
     return found[0]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--all", action="store_true", help="also those whose outputs are up to date")
-    parser.add_argument("chapters", nargs="*", help="such as 03 or chapters/03_normalized_relu_layers.ipynb")
-    chosen = parser.parse_args()
-    for name in ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONSTARTUP"):  # they would change what the kernels show
+    parser.add_argument(
+        "--all", action="store_true", help="also those whose outputs are up to date"
+    )
+    parser.add_argument(
+        "chapters",
+        nargs="*",
+        help="such as 03 or chapters/03_normalized_relu_layers.ipynb",
+    )
+    args = parser.parse_args()
+    if sync.main():
+        sys.exit("nothing was run")
+    # These would change what the kernels show.
+    for name in ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONSTARTUP"):
         os.environ.pop(name, None)
     os.environ.update(FF_DATASET="mnist", JUPYTER_PREFER_ENV_PATH="1")
-    os.environ.setdefault("FF_DATA", str(data_folder()))  # the one page would otherwise download a copy of its own
-    subprocess.run(
-        [sys.executable, "-c", "import matplotlib.pyplot"], check=True
-    )  # it may announce its font cache: here
+    # The one page would otherwise download a copy of its own.
+    os.environ.setdefault("FF_DATA", str(data_folder()))
+    # It may announce its font cache: here, and not in a chapter.
+    subprocess.run([sys.executable, "-c", "import matplotlib.pyplot"], check=True)
 
     failed = []
-    for path in [find(name) for name in chosen.chapters] or chapter_files():
-        if not (chosen.all or chosen.chapters or is_old(json.loads(path.read_text(encoding="utf-8")))):
+    for path in [find(name) for name in args.chapters] or chapter_files():
+        if not (
+            args.all
+            or args.chapters
+            or is_old(json.loads(path.read_text(encoding="utf-8")))
+        ):
             print(f"{path.stem}: up to date")
             continue
         print(f"{path.stem}: running …", flush=True)
@@ -96,7 +138,11 @@ def main():
             failed.append(path.stem)
         else:
             seconds = time.monotonic() - started
-            slow = f"; on two CPU cores a chapter should take {LIMIT} s at most" if seconds > LIMIT else ""
+            slow = (
+                f"; on two CPU cores a chapter should take {LIMIT} s at most"
+                if seconds > LIMIT
+                else ""
+            )
             print(f"{path.stem}: stored after {seconds:.0f} s{slow}")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

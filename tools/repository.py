@@ -15,41 +15,73 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ONE_PAGE = "00_one_page.ipynb"  # it imports nothing of the book, so it has no bootstrap
 SLUG = r"[\w.-]+/[\w.-]+?"
-SOURCE = re.compile(rf"^(  url: https://github\.com/)({SLUG})(?=/?\s*(?:#.*)?$)", re.MULTILINE)
+SOURCE = re.compile(
+    rf"^(  url: https://github\.com/)({SLUG})(?=/?\s*(?:#.*)?$)", re.MULTILINE
+)
 # Addresses that can only mean this book, whatever they say now.
 OURS = [
     re.compile(rf"(colab\.research\.google\.com/github/)({SLUG})(?=/blob/)"),
     re.compile(rf"(mybinder\.org/v2/gh/)({SLUG})(?=/(?:main|HEAD)\b)"),
     re.compile(rf"(git\+https://github\.com/)({SLUG})(?=@main)"),
-    re.compile(rf"(repository-code: \"?https://github\.com/)({SLUG})(?=\"?$)", re.MULTILINE),
+    re.compile(
+        rf"(repository-code: \"?https://github\.com/)({SLUG})(?=\"?$)", re.MULTILINE
+    ),
     re.compile(rf"(^Repository = \"https://github\.com/)({SLUG})(?=\"$)", re.MULTILINE),
 ]
 KINDS = {".md", ".yml", ".yaml", ".toml", ".cff", ".txt", ".html", ".bib"}
-LEFT_ALONE = {".git", ".venv", "venv", "_build", "_extra", "node_modules", "tests", "tools"}
+LEFT_ALONE = {
+    ".git",
+    ".venv",
+    "venv",
+    "_build",
+    "_extra",
+    "node_modules",
+    "tests",
+    "tools",
+}
 
 LINKS = (
     "[Open in Colab](https://colab.research.google.com/github/{slug}/blob/main/chapters/{name}) · "
     "[Open in Binder](https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/chapters/{name})"
 )
+PLACEHOLDER = "your-organization/"
+# The module, wherever it is missing: Colab, Kaggle, VS Code. PyTorch is never touched.
 BOOTSTRAP = """\
-import sys
+import importlib.util
 
-if "google.colab" in sys.modules:
+if importlib.util.find_spec("ffutils") is None:
     %pip install -q --no-deps "ffutils @ git+https://github.com/{slug}@main\""""
+# A copy of the book that nobody has given an address can only say so.
+ADDRESSLESS = """\
+import importlib.util
+
+if importlib.util.find_spec("ffutils") is None:
+    raise ModuleNotFoundError(
+        "ffutils is missing, and this copy of the book does not know its repository: "
+        "install it from the book's folder, %pip install --no-deps /path/to/book"
+    )"""
+
+
+def bootstrap(slug):
+    return ADDRESSLESS if slug.startswith(PLACEHOLDER) else BOOTSTRAP.format(slug=slug)
 
 
 def read_slug(root):
     """The owner/name that _config.yml gives."""
     found = SOURCE.search((root / "_config.yml").read_text(encoding="utf-8"))
     if found is None:
-        raise ValueError("_config.yml has no line '  url: https://github.com/owner/name' under repository")
+        raise ValueError(
+            "_config.yml has no line '  url: https://github.com/owner/name' under repository"
+        )
     return found[2]
 
 
 def parse_url(url):
     found = re.fullmatch(rf"https://github\.com/({SLUG})(?:\.git)?/?", url)
     if found is None:
-        raise ValueError(f"the address must look like https://github.com/owner/name, got {url!r}")
+        raise ValueError(
+            f"the address must look like https://github.com/owner/name, got {url!r}"
+        )
     return found[1]
 
 
@@ -71,13 +103,13 @@ def chapter_in_line(path, old, new):
     """A notebook's text with its links, its bootstrap and its prose brought into line; no other code cell, no output."""
     before = path.read_text(encoding="utf-8")
     notebook = json.loads(before)
-    links, bootstrap = LINKS.format(slug=new, name=path.name), BOOTSTRAP.format(slug=new)
+    links, bootstrap_cell = LINKS.format(slug=new, name=path.name), bootstrap(new)
     found = {"links": 0, "bootstrap": 0}
     for cell in notebook["cells"]:
         tags, text = cell["metadata"].get("tags", []), "".join(cell["source"])
         wanted = text
         if "colab-bootstrap" in tags:
-            wanted, found["bootstrap"] = bootstrap, found["bootstrap"] + 1
+            wanted, found["bootstrap"] = bootstrap_cell, found["bootstrap"] + 1
         elif cell["cell_type"] == "markdown" and "remove-cell" in tags:
             wanted, found["links"] = links, found["links"] + 1
         elif cell["cell_type"] == "markdown":
@@ -90,13 +122,23 @@ def chapter_in_line(path, old, new):
             f"{path.name} must have one markdown cell tagged remove-cell, for the links, and {expected['bootstrap']} code "
             f"cells tagged colab-bootstrap; it has {found['links']} and {found['bootstrap']}"
         )
-    return before if notebook == json.loads(before) else json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    return (
+        before
+        if notebook == json.loads(before)
+        else json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    )
 
 
 def text_files(root):
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in LEFT_ALONE and not name.endswith(".egg-info")]
-        yield from (Path(folder) / name for name in sorted(files) if Path(name).suffix in KINDS)
+        folders[:] = [
+            name
+            for name in folders
+            if name not in LEFT_ALONE and not name.endswith(".egg-info")
+        ]
+        yield from (
+            Path(folder) / name for name in sorted(files) if Path(name).suffix in KINDS
+        )
 
 
 def changes(root, new):
@@ -107,15 +149,31 @@ def changes(root, new):
             found[path] = in_line(path.read_text(encoding="utf-8"), old, new)
     for path in sorted((root / "chapters").glob("*.ipynb")):
         found[path] = chapter_in_line(path, old, new)
-    config = root / "_config.yml"  # last, so that a run that was cut short can be repeated
-    found[config] = in_line(SOURCE.sub(rf"\g<1>{new}", config.read_text(encoding="utf-8")), old, new)
-    return {path: text for path, text in found.items() if text != path.read_text(encoding="utf-8")}
+    config = (
+        root / "_config.yml"
+    )  # last, so that a run that was cut short can be repeated
+    found[config] = in_line(
+        SOURCE.sub(rf"\g<1>{new}", config.read_text(encoding="utf-8")), old, new
+    )
+    return {
+        path: text
+        for path, text in found.items()
+        if text != path.read_text(encoding="utf-8")
+    }
 
 
 def main(arguments=None, root=ROOT):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where something is out of line")
-    parser.add_argument("url", nargs="?", help="https://github.com/owner/name; without it, what _config.yml says")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail where something is out of line",
+    )
+    parser.add_argument(
+        "url",
+        nargs="?",
+        help="https://github.com/owner/name; without it, what _config.yml says",
+    )
     chosen = parser.parse_args(arguments)
     try:
         slug = parse_url(chosen.url) if chosen.url else read_slug(root)
@@ -124,11 +182,15 @@ def main(arguments=None, root=ROOT):
         print(f"error: {error}", file=sys.stderr)
         return 2
     for path, text in todo.items():
-        print(f"{'out of line' if chosen.check else 'written'}: {path.relative_to(root)}")
+        print(
+            f"{'out of line' if chosen.check else 'written'}: {path.relative_to(root)}"
+        )
         if not chosen.check:
             path.write_text(text, encoding="utf-8")
     if not chosen.check:
-        print(f"the book lives at https://github.com/{slug} ({len(todo)} files changed)")
+        print(
+            f"the book lives at https://github.com/{slug} ({len(todo)} files changed)"
+        )
     return 1 if chosen.check and todo else 0
 
 
