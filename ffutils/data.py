@@ -1,153 +1,172 @@
-"""Chapter 01: load MNIST, or scikit-learn's digits where there is no network, as two plain tensors."""
+"""Chapter 01: a data set is two plain tensors, and batches of them."""
+
+from __future__ import annotations
 
 import os
-import socket
-import tempfile
 import warnings
-from contextlib import contextmanager
-from http.client import HTTPException
-from pathlib import Path
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from torchvision import datasets
+from torch import Tensor
 
-from ffutils.checks import check_batch_size, check_mnist_files
+from ffutils.checks import check_batch, check_count, check_dataset, check_label_batch
+from ffutils.files import open_dataset
 
 
 class Split(NamedTuple):
-    """Images and their labels, row by row: images (N, 784) float32 in [0, 1], labels (N,) int64 in 0..9.
+    """Images and their labels, row by row.
 
-    Derived in chapter 01.
+    Attributes:
+        images: (N, pixels), float32 in [0, 1].
+        labels: (N,), int64, the classes counted from 0.
+
+    Source: chapter 01.
     """
 
-    images: torch.Tensor
-    labels: torch.Tensor
+    images: Tensor
+    labels: Tensor
 
 
-def load_dataset(name=None, device="cpu"):
-    """Load the data set that this machine can have: returns (name, train, test).
+def load_dataset(
+    name: str | None = None, device: str | torch.device = "cpu"
+) -> tuple[str, Split, Split]:
+    """Load the data set that was asked for, or the one that this machine can have.
 
-    name: "mnist", "digits", or "auto" (the default, unless the environment variable FF_DATASET says otherwise): MNIST
-    where its files are present or one download brings them, and otherwise, with a warning, the digits. The name that
-    is returned is that of what was loaded, "mnist" or "digits"; train and test are `Split`s on the device.
-    Raises ValueError for an unknown name, and what `load_mnist` raises. Derived in chapter 01.
+    Args:
+        name: "mnist", "fashion", "digits" or "auto", which is MNIST or, where it can be
+            neither found nor downloaded, the digits; $FF_DATASET unless given.
+        device: where the tensors will lie.
+
+    Returns:
+        The name of what was loaded, and its training and test `Split`.
+
+    Raises:
+        ValueError: for an unknown name.
+        FileNotFoundError, OSError: for files that are missing or damaged.
+        ConnectionError: where MNIST or Fashion-MNIST was asked for and cannot be had.
+
+    Source: chapter 01.
     """
-    name = name or os.environ.get("FF_DATASET", "auto")
-    if name not in ("auto", "mnist", "digits"):
-        raise ValueError(f"unknown data set {name!r}: expected 'auto', 'mnist' or 'digits' (see FF_DATASET)")
-    if name != "digits":
-        try:
-            return "mnist", *load_mnist(device)
-        except ConnectionError as error:
-            if name == "mnist":
-                raise
-            warnings.warn(f"{error} Using scikit-learn's digits instead.", stacklevel=2)
+    name = name or os.environ.get("FF_DATASET") or "auto"
+    check_dataset(name)
+    if name == "digits":
+        return name, *load_digits(device)
+    try:
+        wanted = "mnist" if name == "auto" else name
+        return wanted, *load_mnist(device, wanted)
+    except ConnectionError as error:
+        if name != "auto":
+            raise
+        warnings.warn(f"{error} Using scikit-learn's digits instead.", stacklevel=2)
     return "digits", *load_digits(device)
 
 
-def load_mnist(device="cpu"):
-    """Load MNIST through torchvision: returns the two `Split`s (train, test), 60,000 and 10,000 images.
+def load_mnist(
+    device: str | torch.device = "cpu", name: str = "mnist"
+) -> tuple[Split, Split]:
+    """Load MNIST, or Fashion-MNIST, through torchvision.
 
-    Their files are those of `mnist_folder`, which also says what it raises. Derived in chapter 01; the data are
-    LeCun et al. 1998.
+    Args:
+        device: where the tensors will lie.
+        name: "mnist" or "fashion".
+
+    Returns:
+        The training and the test `Split`, 60,000 and 10,000 images.
+
+    Raises:
+        FileNotFoundError, OSError, ConnectionError: as `load_dataset`.
+
+    Source: LeCun et al. 1998; Xiao et al. 2017; chapter 01.
     """
-    root = mnist_folder()
     return tuple(
         Split((part.data.flatten(1).float() / 255).to(device), part.targets.to(device))
-        for part in (datasets.MNIST(root, train=train) for train in (True, False))
+        for part in open_dataset(name)
     )
 
 
-def mnist_folder():
-    """The folder that holds MNIST/raw with the four files, whose MD5 sums are checked each time.
+def load_digits(device: str | torch.device = "cpu") -> tuple[Split, Split]:
+    """Load the small digits that scikit-learn brings along.
 
-    It is $FF_DATA or, where that is not set, a cache folder of the user's, into which one attempt is made to download
-    them. Raises FileNotFoundError or OSError where FF_DATA lacks valid files, ConnectionError where the download
-    failed, ValueError for a relative path.
+    Each 8×8 image is enlarged to 20×20 and centred in 28×28, as MNIST's digits are, so
+    that every chapter runs unchanged. The same writers appear in both splits.
+
+    Args:
+        device: where the tensors will lie.
+
+    Returns:
+        The training and the test `Split`, 1,500 and 297 images.
+
+    Source: Alpaydin and Kaynak 1998; chapter 01.
     """
-    root = data_folder()
-    if not (root / "MNIST" / "raw").is_dir() and "FF_DATA" not in os.environ:
-        _download_mnist(root)
-    check_mnist_files(root)
-    return root
-
-
-def data_folder():
-    """The folder that holds MNIST/raw: FF_DATA where that is set, otherwise a cache folder of the user's.
-
-    Raises ValueError unless FF_DATA is an absolute path: each notebook runs in a folder of its own.
-    """
-    chosen = os.environ.get("FF_DATA")
-    if chosen is None:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ffutils"
-    if not Path(chosen).is_absolute():
-        advice = f"try export FF_DATA=\"$(realpath '{chosen}')\""
-        raise ValueError(f"FF_DATA must be an absolute path, got {chosen!r}; {advice}")
-    return Path(chosen)
-
-
-def load_digits(device="cpu"):
-    """Load the digits that scikit-learn brings along: returns the two `Split`s (train, test), 1,500 and 297 images.
-
-    Each 8×8 image is enlarged to 20×20 and centred in 28×28, as MNIST's digits are, so that every chapter runs
-    unchanged. The same writers appear in both splits. Derived in chapter 01; the data are Alpaydin and Kaynak 1998.
-    """
-    from sklearn import datasets as bundled  # here, so that `import ffutils` stays quick
+    from sklearn import datasets as bundled  # here, so that `import ffutils` is quick
 
     digits = bundled.load_digits()
     small = torch.from_numpy(digits.images).float()[:, None] / 16
     large = torch.nn.functional.interpolate(small, size=20, mode="bilinear")
     images = torch.nn.functional.pad(large, (4, 4, 4, 4)).flatten(1)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    everything = Split(images[order].to(device), torch.from_numpy(digits.target).long()[order].to(device))
-    return Split(*(part[:1500] for part in everything)), Split(*(part[1500:] for part in everything))
+    order = fixed_order(len(images))
+    labels = torch.from_numpy(digits.target).long()
+    everything = Split(images[order].to(device), labels[order].to(device))
+    train = Split(*(tensor[:1500] for tensor in everything))
+    return train, Split(*(tensor[1500:] for tensor in everything))
 
 
-def hold_out(split):
-    """Set a sixth of a split aside for validation: returns two `Split`s (fit, validation), 50,000 and 10,000 for MNIST.
+def fixed_order(count: int) -> Tensor:
+    """A random order (count,) that is the same on every call, on the CPU."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    return torch.randperm(count, generator=generator, device="cpu")
 
-    Which rows go where is random, and the same on every call and device. Derived in chapter 01.
+
+def split_validation(split: Split) -> tuple[Split, Split]:
+    """Set a random sixth of a split aside, the same on every call and device.
+
+    Args:
+        split: such as MNIST's 60,000 training images.
+
+    Returns:
+        Two `Split`s, for training and for validation: 50,000 and 10,000 of MNIST.
+
+    Source: chapter 01.
     """
-    order = torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(0)).to(split.labels.device)
-    fit, validation = order[len(order) // 6 :], order[: len(order) // 6]
-    return Split(split.images[fit], split.labels[fit]), Split(split.images[validation], split.labels[validation])
+    images, labels = split
+    order = fixed_order(len(labels)).to(labels.device)
+    train, validation = order[len(order) // 6 :], order[: len(order) // 6]
+    return tuple(Split(images[rows], labels[rows]) for rows in (train, validation))
 
 
-def batches(split, batch_size, shuffle=True):
-    """Yield a split once, in random order, as pairs of images (B, 784) and labels (B,); the last pair may be smaller.
+def batches(
+    data, batch_size: int, shuffle: bool = True, device: torch.device | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Go through the data once, in batches.
 
-    It slices tensors that already lie on their device, so no worker, copy or file is involved; the order comes from
-    PyTorch's global generator. Raises ValueError for a batch_size below 1. Derived in chapter 01.
+    A `Split` is sliced where it lies, so no worker, copy or file is involved; the order
+    comes from PyTorch's global generator.
+
+    Args:
+        data: a `Split`, or any iterable of batches (x, y), which keep their own size
+            and order.
+        batch_size: images in each batch of a `Split`; its last one may be smaller.
+        shuffle: whether a `Split` comes in random order.
+        device: where batches of other iterables are moved to.
+
+    Yields:
+        Images (B, pixels) and their labels (B,).
+
+    Raises:
+        TypeError, ValueError: for a bad batch_size, or a batch of another shape.
+
+    Source: chapter 01.
     """
-    check_batch_size(batch_size)
-    order = torch.randperm(len(split.labels)) if shuffle else torch.arange(len(split.labels))
-    for rows in order.to(split.labels.device).split(batch_size):
-        yield split.images[rows], split.labels[rows]
-
-
-def _download_mnist(root):
-    """Bring MNIST into root/MNIST/raw, whole or not at all. Raises ConnectionError where it cannot be had."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root) as unfinished, _socket_timeout(10):
-            datasets.MNIST(unfinished, download=True)
-            check_mnist_files(unfinished)
-            (root / "MNIST").mkdir(exist_ok=True)
-            if not (root / "MNIST" / "raw").is_dir():  # another process may have been quicker
-                os.rename(Path(unfinished) / "MNIST" / "raw", root / "MNIST" / "raw")
-    except (OSError, RuntimeError, HTTPException) as error:  # RuntimeError: torchvision's, where every mirror failed
-        raise ConnectionError(
-            "MNIST could not be downloaded: check the network, or set FF_DATA to a folder that holds MNIST/raw, "
-            f"or set FF_DATASET=digits. ({(str(error) or type(error).__name__).splitlines()[0].rstrip(':')})"
-        ) from error
-
-
-@contextmanager
-def _socket_timeout(seconds):
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    check_count("batch_size", batch_size)
+    if not hasattr(data, "images"):
+        for x, y in data:
+            check_batch(x)
+            check_label_batch(y, count=len(x))
+            yield x.to(device), y.to(device)
+        return
+    count = len(data.labels)
+    order_of = torch.randperm if shuffle else torch.arange
+    order = order_of(count, device="cpu").to(data.labels.device)
+    for rows in order.split(int(batch_size)):
+        yield data.images[rows], data.labels[rows]

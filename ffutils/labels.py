@@ -1,43 +1,75 @@
-"""Chapter 02: write a label, right, wrong or neutral, into the first ten pixels of an image."""
+"""Chapter 02: write a label into the image, right or wrong."""
+
+from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from ffutils.checks import check_images, check_labels, check_strength
+from ffutils.checks import check_batch, check_label_batch
 
 
-def overlay(x, y, strength=1.0):
-    """Write label y into the first ten pixels of x: pixel y gets the strength, the other nine 0.
+def overlay(
+    x: Tensor, y: Tensor, n_classes: int = 10, label_strength: float = 1.0
+) -> Tensor:
+    """Write each image's label into its first pixels, one pixel for each class.
 
-    x: (B, 784) in [0, 1]; y: (B,) int64 in 0..9; returns a new (B, 784) and leaves x as it was.
-    Raises TypeError or ValueError for a wrong type, shape or value. Hinton 2022, §3.3; derived in chapter 02.
+    Args:
+        x: images (B, pixels) in [0, 1], more pixels than classes; left as they are.
+        y: labels (B,), int64 in 0..n_classes - 1.
+        n_classes: how many pixels the label takes.
+        label_strength: the value of the pixel that is lit; the others become 0.
+
+    Returns:
+        New images (B, pixels).
+
+    Raises:
+        TypeError, ValueError: for a wrong type, dtype or shape.
+        RuntimeError: PyTorch's, for a label outside 0..n_classes - 1.
+
+    Source: Hinton 2022, §3.3; chapter 02.
     """
-    check_images(x)
-    check_labels(y, count=len(x))
-    check_strength(strength)
+    check_batch(x, least=n_classes + 1)
+    check_label_batch(y, count=len(x))
     x = x.clone()
-    x[:, :10] = 0
-    x[torch.arange(len(x)), y] = strength
+    x[:, :n_classes] = 0
+    x[:, :n_classes].scatter_(1, y[:, None], label_strength)
     return x
 
 
-def neutral(x, strength=1.0):
-    """Write no label into x: each of the first ten pixels gets a tenth of the strength.
+def neutral(x: Tensor, n_classes: int = 10, label_strength: float = 1.0) -> Tensor:
+    """Write a label that favours no class: the same value into each of its pixels.
 
-    x: (B, 784) in [0, 1]; returns a new (B, 784) and leaves x as it was.
-    Raises TypeError or ValueError for a wrong type, shape or value. Hinton 2022, §3.3; derived in chapter 02.
+    Args:
+        x, n_classes, label_strength: as in `overlay`.
+
+    Returns:
+        New images (B, pixels), with label_strength / n_classes in their first pixels.
+
+    Raises:
+        TypeError, ValueError: for a wrong type, dtype or shape.
+
+    Source: Hinton 2022, §3.3; chapter 02.
     """
-    check_images(x)
-    check_strength(strength)
+    check_batch(x, least=n_classes + 1)
     x = x.clone()
-    x[:, :10] = strength / 10
+    x[:, :n_classes] = label_strength / n_classes
     return x
 
 
-def wrong_labels(y):
-    """Draw for each label one of the nine others, all equally likely: never the true one.
+def wrong_labels(y: Tensor, n_classes: int = 10) -> Tensor:
+    """Draw a wrong label for each image, all wrong ones being equally likely.
 
-    y: (B,) int64 in 0..9; returns a new (B,) int64. Raises TypeError or ValueError for a wrong type, shape or value.
-    Derived in chapter 02.
+    Args:
+        y: the true labels (B,), int64 in 0..n_classes - 1.
+        n_classes: how many classes there are, 2 or more.
+
+    Returns:
+        Labels (B,), int64, none of them the true one.
+
+    Raises:
+        TypeError, ValueError: for a wrong type, dtype or shape.
+
+    Source: Hinton 2022, §3.3; chapter 02.
     """
-    check_labels(y)
-    return (y + torch.randint(1, 10, y.shape, device=y.device)) % 10
+    check_label_batch(y)
+    return (y + torch.randint(1, n_classes, y.shape, device=y.device)) % n_classes

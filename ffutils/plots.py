@@ -10,17 +10,20 @@ import torch
 from IPython.display import HTML, SVG
 
 POSITIVE, NEGATIVE, NEUTRAL = "#2a86c8", "#d9600f", "#7f7f7f"
-COLOURS = [POSITIVE, NEGATIVE, "#009e73", "#a66bbe", "#b8a000", NEUTRAL]
+COLORS = [POSITIVE, NEGATIVE, "#009e73", "#a66bbe", "#b8a000", NEUTRAL]
 
 
 def use_style():
-    """Set matplotlib up for the book: transparent figures whose ink can be read on a light and on a dark page."""
-    ink = ("axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "text.color", "xtick.color", "ytick.color")
+    """Set matplotlib up: transparent figures, ink for light and for dark pages."""
+    ink = (
+        "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "text.color",
+        "xtick.color", "ytick.color",
+    )  # fmt: skip
     plt.rcParams.update(dict.fromkeys(ink, NEUTRAL))
     plt.rcParams.update(
         {
             "axes.facecolor": "none",
-            "axes.prop_cycle": plt.cycler(color=COLOURS),
+            "axes.prop_cycle": plt.cycler(color=COLORS),
             "axes.spines.right": False,
             "axes.spines.top": False,
             "figure.constrained_layout.use": True,
@@ -34,20 +37,35 @@ def use_style():
 
 
 def picture(name):
-    """The hand-drawn picture of a chapter's idea: picture("overlay") shows ffutils/pictures/overlay.svg."""
-    return SVG(resources.files("ffutils").joinpath("pictures", f"{name}.svg").read_text(encoding="utf-8"))
+    """The hand-drawn picture of a chapter's idea.
+
+    Args:
+        name: of a file in ffutils/pictures, such as "overlay" for overlay.svg.
+    """
+    file = resources.files("ffutils").joinpath("pictures", f"{name}.svg")
+    return SVG(file.read_text(encoding="utf-8"))
 
 
 def show_images(images, titles=None, columns=10, size=1.0):
-    """Draw images (N, 784) or (N, 28, 28) in rows, 0 black and 1 white; returns the figure.
+    """Draw images in rows, 0 black and 1 white.
 
-    titles: one text per image; columns: images in a row; size: inches per image.
+    Args:
+        images: (N, 784) or (N, 28, 28).
+        titles: a text for each image.
+        columns: images in a row.
+        size: inches for each image.
+
+    Returns:
+        The figure.
     """
     images = torch.as_tensor(images).detach().cpu().reshape(-1, 28, 28)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(columns * size, rows * size * (1.25 if titles else 1)), squeeze=False
+        rows,
+        columns,
+        figsize=(columns * size, rows * size * (1.25 if titles else 1)),
+        squeeze=False,
     )
     for k, ax in enumerate(axes.flat):
         ax.axis("off")
@@ -59,25 +77,43 @@ def show_images(images, titles=None, columns=10, size=1.0):
 
 
 def show_goodness(ax, positive, negative, threshold=1.0, limits=None):
-    """Draw histograms of the goodness of positive and negative data (N,), and the threshold between them.
+    """Draw histograms of the goodness of positive and of negative data.
 
-    limits: the least and the greatest goodness on the axis, beyond which images are counted in the outermost bars.
+    Args:
+        ax: matplotlib's axes.
+        positive, negative: goodness (N,).
+        threshold: where the dashed line stands.
+        limits: the ends of the axis; what lies beyond is counted in the outermost bars.
     """
     positive, negative = positive.detach().cpu(), negative.detach().cpu()
     both = torch.cat([positive, negative])
     low, high = limits or (both.min().item(), both.max().item() + 1e-6)
     bins = torch.linspace(low, high, 60).tolist()
-    ax.hist(positive.clamp(low, high), bins, color=POSITIVE, alpha=0.75, label="positive")
-    ax.hist(negative.clamp(low, high), bins, color=NEGATIVE, alpha=0.75, label="negative")
+    ax.hist(
+        positive.clamp(low, high), bins, color=POSITIVE, alpha=0.75, label="positive"
+    )
+    ax.hist(
+        negative.clamp(low, high), bins, color=NEGATIVE, alpha=0.75, label="negative"
+    )
     ax.axvline(threshold, color=NEUTRAL, linestyle="--", label="threshold")
     ax.set(xlabel="goodness", ylabel="images")
 
 
 def show_receptive_fields(weights, columns=10):
-    """Draw the incoming weights (units, 784) of units that see pixels: blue above 0, red below, 1 % of them saturated."""
+    """Draw the incoming weights of units that see pixels: blue above 0, red below.
+
+    Args:
+        weights: (units, 784); the largest 1 % of each unit's are drawn alike.
+        columns: units in a row.
+
+    Returns:
+        The figure.
+    """
     weights = weights.detach().cpu().reshape(-1, 28, 28)
     rows = -(-len(weights) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.7, rows * 0.7), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * 0.7, rows * 0.7), squeeze=False
+    )
     for ax in axes.flat:
         ax.axis("off")
     for ax, field in zip(axes.flat, weights, strict=False):
@@ -87,12 +123,18 @@ def show_receptive_fields(weights, columns=10):
 
 
 def flipbook(figures, captions, alt, start=-1):
-    """Put figures behind a slider, and a button that plays them, without a kernel, so that they also move in the book.
+    """Put figures behind a slider and a button that plays them, without a kernel.
 
-    The figures are closed.
+    So they also move in the page. The figures are closed.
 
-    figures: matplotlib figures of one size; captions: a text per figure; alt: what all of them show; start: the index
-    of the figure that is shown first.
+    Args:
+        figures: matplotlib figures of one size.
+        captions: a text for each figure.
+        alt: what all of them show.
+        start: the index of the figure that is shown first.
+
+    Returns:
+        HTML that a notebook shows.
     """
     start %= len(figures)
     frames = []
@@ -103,8 +145,10 @@ def flipbook(figures, captions, alt, start=-1):
         source = base64.b64encode(data.getvalue()).decode()
         text = html.escape(f"{alt}: {caption}", quote=True)
         title = html.escape(caption, quote=True)
+        hidden = "" if k == start else " hidden"
         frames.append(
-            f'<img src="data:image/png;base64,{source}" alt="{text}" data-caption="{title}"{"" if k == start else " hidden"}>'
+            f'<img src="data:image/png;base64,{source}" alt="{text}" '
+            f'data-caption="{title}"{hidden}>'
         )
     turn = (
         "const f = this.closest('figure'), i = f.querySelectorAll('img');"
@@ -112,13 +156,15 @@ def flipbook(figures, captions, alt, start=-1):
         "f.querySelector('output').value = i[this.value].dataset.caption"
     )
     play = (
-        "const r = this.closest('figure').querySelector('input'); clearInterval(this.timer);"
+        "const r = this.closest('figure').querySelector('input'); "
+        "clearInterval(this.timer);"
         "this.timer = this.textContent == 'Play' && setInterval(() => {"
         "r.value = (+r.value + 1) % (+r.max + 1); r.oninput(); }, 700);"
         "this.textContent = this.timer ? 'Pause' : 'Play'"
     )
     return HTML(
-        f'<figure class="ff-flipbook">{"".join(frames)}<button type="button" onclick="{play}">Play</button>'
+        f'<figure class="ff-flipbook">{"".join(frames)}'
+        f'<button type="button" onclick="{play}">Play</button>'
         f'<input type="range" min="0" max="{len(figures) - 1}" '
         f'value="{start}" aria-label="{html.escape(alt, quote=True)}" oninput="{turn}">'
         f"<output>{html.escape(captions[start])}</output></figure>"

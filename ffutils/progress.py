@@ -1,25 +1,16 @@
-"""What a person sees while a net trains: a line that counts the batches, then a line for each epoch."""
-
-import sys
-import time
+"""What a person sees while a net trains: a line for each epoch."""
 
 
-def watched(steps, progress=True):
-    """Yield the steps, counting them on a line that is cleared at the end, where a person is watching."""
-    live = progress and (sys.stdout.isatty() or "ipykernel" in sys.modules)
-    shown = time.perf_counter()
-    for number, step in enumerate(steps, start=1):
-        yield step
-        if live and time.perf_counter() - shown > 0.5:
-            shown = time.perf_counter()
-            print(f"\r  batch {number}", end="", flush=True)
-    if live:
-        print("\r" + " " * 20 + "\r", end="", flush=True)
+def print_epoch(losses, layer_indices, epoch, epochs, seconds):
+    """Which layers have finished an epoch, their mean losses, the seconds."""
+    layers = ", ".join(str(k + 1) for k in layer_indices)
+    values = " ".join(f"{losses[k]:.3f}" for k in layer_indices)
+    print(
+        f"epoch {epoch + 1:2d}/{epochs}  layer{'s' * (len(layer_indices) > 1)} {layers}"
+        f"  loss {values}  {seconds:.1f} s",
+        flush=True,
+    )
 
 
-def report(losses, trained, epoch, epochs, seconds, progress=True):
-    """Print one line: which layers have finished which epoch, their mean losses, the seconds that it took."""
-    if progress:
-        layers = f"layer{'s' if len(trained) > 1 else ''} {', '.join(str(k + 1) for k in trained)}"
-        values = " ".join(f"{losses[k]:.3f}" for k in trained)
-        print(f"epoch {epoch + 1:2d}/{epochs}  {layers}  loss {values}  {seconds:.1f} s", flush=True)
+def print_stopped():
+    print("\nStopped: the net keeps what it has learnt so far.")

@@ -1,99 +1,190 @@
-"""Chapter 06: the tricks that take a Forward-Forward net from the plain recipe's error to the paper's, and below."""
+"""Chapter 06: what takes the plain recipe's error to the paper's, and below."""
+
+from __future__ import annotations
 
 import math
 
 import torch
+from torch import Tensor
 from torch.nn.functional import pad, softplus
 
-from ffutils.checks import check_count, check_images, check_labels, check_share, check_strength, check_width
-from ffutils.layers import goodness
+from ffutils.checks import (
+    check_batch,
+    check_count,
+    check_label_batch,
+    check_number,
+    check_square,
+)
+from ffutils.labels import overlay
+from ffutils.layers import FFLayer, full_precision, goodness, normalize
 
 
-def pair_loss(positive, negative, scale=30.0):
-    """Ask of each image that its true label's goodness be above its wrong label's; where both lie does not matter.
+def pair_loss(
+    positive: Tensor, negative: Tensor, goodness=goodness, scale: float = 30.0
+) -> Tensor:
+    """Ask that an image's goodness be larger with its true label than with a wrong one.
 
-    positive, negative: one layer's activities (B, width) on the two passes, row by row the same images; returns a
-    scalar, which is ln 2 for a layer that knows nothing. scale: how bold a bet the difference is.
-    Lee and Song 2023 (SymBa); derived in chapter 06.
+    Args:
+        positive, negative: one layer's activations (B, width) on the two passes, row by
+            row the same images.
+        goodness: a function (B, width) → (B,); `train` hands on the net's own.
+        scale: inverse temperature of the difference (SymBa's α).
+
+    Returns:
+        A scalar; ln 2 where the two are equal.
+
+    Source: Lee and Song 2023 (SymBa); chapter 06.
     """
     return softplus(-scale * (goodness(positive) - goodness(negative))).mean()
 
 
-def first_layer_goodness(layer, x, strength=1.0):
-    """The first layer's goodness for each of the ten labels, for the price of one matrix product.
+def label_goodness_first_layer(net, x: Tensor) -> Tensor:
+    """The first layer's goodness for each label, for the price of one matrix product.
 
-    layer: the `FFLayer` above the pixels; x: (B, pixels) in [0, 1]; returns (B, 10), what `goodness` of the layer on
-    `overlay(x, label, strength)` gives for each label. Raises TypeError or ValueError for bad images. Derived in
-    chapter 06.
+    A net with an overlay, normalize, goodness or first layer of its own is asked label
+    by label instead.
+
+    Args:
+        net: an `FFNet`.
+        x: images (B, pixels) in [0, 1].
+
+    Returns:
+        (B, n_classes).
+
+    Raises:
+        TypeError, ValueError: for a wrong type, dtype or shape.
+
+    Source: chapter 06.
     """
-    check_images(x)
-    check_width(x, layer.in_features)
-    check_strength(strength)
+    layer, n, strength = net.layers[0], net.n_classes, net.label_strength
+    check_batch(x, layer.in_features)
+    if not is_by_the_book(net):
+        labels = [torch.full((len(x),), k, device=x.device) for k in range(n)]
+        passes = [net.goodness(layer(net.write_label(x, y))) for y in labels]
+        return torch.stack(passes, dim=1)
     blank = x.clone()
-    blank[:, :10] = 0
-    squares = blank.square().sum(dim=1, keepdim=True) + strength**2
+    blank[:, :n] = 0
+    squares = full_precision(blank).square().sum(dim=1, keepdim=True) + strength**2
     length = (squares / x.shape[1] + 1e-8).sqrt()
-    image, labels = blank @ layer.weight.T, strength * layer.weight[:, :10].T
-    h = torch.relu((image[:, None, :] + labels) / length[:, :, None] + layer.bias)
+    image = full_precision(blank @ layer.weight.T)
+    sums = image[:, None, :] + strength * layer.weight[:, :n].T
+    h = torch.relu(sums / length[:, :, None] + layer.bias)
     return h.square().mean(dim=2)
 
 
-def draw_wrong(scores, y):
-    """Draw a wrong label for each image, in proportion to exp(score); the true one is left out.
+def is_by_the_book(net) -> bool:
+    """Whether a net's first layer and its functions are those of chapters 02 and 03."""
+    layer = net.layers[0]
+    functions = net.overlay is overlay and net.goodness is goodness
+    return functions and type(layer) is FFLayer and layer.normalize is normalize
 
-    scores: (B, 10), as a softmax takes them; y: (B,); returns labels (B,). Hinton 2022, §3.3; chapter 06.
+
+def sample_wrong_labels(scores: Tensor, y: Tensor) -> Tensor:
+    """Draw a wrong label for each image, in proportion to exp(score).
+
+    It is drawn as `torch.multinomial` does, which would wait for a GPU and stop at NaN.
+
+    Args:
+        scores: (B, n_classes), as a softmax takes them.
+        y: the true labels (B,), which are left out.
+
+    Returns:
+        Labels (B,).
+
+    Source: Hinton 2022, §3.3; chapter 06.
     """
-    chances = scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1)
-    return torch.multinomial(chances, 1).squeeze(1)
+    check_label_batch(y, count=len(scores))
+    probabilities = scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1)
+    noise = torch.empty_like(probabilities).exponential_()
+    return (probabilities / noise).argmax(dim=1)
 
 
 @torch.no_grad()
-def hard_labels(net, x, y, scale=30.0, strength=1.0):
-    """Draw wrong labels that the first layer takes for true: in proportion to exp(scale · their goodness).
+def hard_negatives(net, x: Tensor, y: Tensor, scale: float = 30.0) -> Tensor:
+    """Draw wrong labels that the first layer takes for true.
 
-    net: an `FFNet`; x: (B, 784) in [0, 1]; y: (B,); strength: the label's, as in `overlay`; returns labels (B,), never
-    the true one. Raises TypeError or ValueError for bad images or labels. Hinton 2022, §3.3, where a softmax proposes
-    them; derived in chapter 06.
+    Args:
+        net: an `FFNet`.
+        x: images (B, pixels) in [0, 1].
+        y: their labels (B,).
+        scale: of the goodness, in the exponent.
+
+    Returns:
+        Labels (B,), never the true one.
+
+    Raises:
+        TypeError, ValueError: for a wrong type, dtype or shape.
+
+    Source: Hinton 2022, §3.3, where a softmax proposes them; chapter 06.
     """
-    check_labels(y, count=len(x))
-    return draw_wrong(scale * first_layer_goodness(net.layers[0], x, strength), y)
+    return sample_wrong_labels(scale * label_goodness_first_layer(net, x), y)
 
 
-def cool_down(done):
-    """The factor on the learning rate when the share done, 0 to 1, of the epochs is over: half a cosine, from 1 to 0.
+def cosine_decay(fraction: float) -> float:
+    """A factor on the learning rate: half a cosine, from 1 down to 0.
 
-    Loshchilov and Hutter 2017; put to use in chapter 06.
+    Args:
+        fraction: of the epochs that are done, in [0, 1].
+
+    Source: Loshchilov and Hutter 2017; chapter 06.
     """
-    return (1 + math.cos(math.pi * done)) / 2
+    return (1 + math.cos(math.pi * fraction)) / 2
 
 
-def jitter(x, pixels=1):
-    """Shift every image by a random whole number of pixels, at most `pixels` each way; what enters is black.
+def jitter(x: Tensor, pixels: int = 1, channels: int = 1) -> Tensor:
+    """Shift every image by a random whole number of pixels; what enters is black.
 
-    x: (B, 784) in [0, 1]; returns a new (B, 784). Raises TypeError or ValueError for bad images or a bad shift.
-    Hinton 2022, §3.3, with up to two pixels; derived in chapter 06.
+    Args:
+        x: square images (B, channels · side · side) in [0, 1].
+        pixels: the most that an image is shifted, each way.
+        channels: 3 for colour images, channel after channel.
+
+    Returns:
+        New images of the same shape.
+
+    Raises:
+        TypeError, ValueError: for images that are not square, or a bad shift.
+
+    Source: Hinton 2022, §3.3, with up to two pixels; chapter 06.
     """
-    check_images(x)
+    check_square(x, channels)
     check_count("pixels", pixels)
-    side = math.isqrt(x.shape[1])
-    check_width(x, side * side)
-    padded = pad(x.view(-1, side, side), (pixels,) * 4)
+    side = math.isqrt(x.shape[1] // channels)
+    padded = pad(x.view(-1, channels, side, side), (pixels,) * 4)
     shift = torch.randint(2 * pixels + 1, (2, len(x), 1), device=x.device)
     down, right = shift + torch.arange(side, device=x.device)
-    image = torch.arange(len(x), device=x.device)[:, None, None]
-    return padded[image, down[:, :, None], right[:, None, :]].flatten(1)
+    image = torch.arange(len(x), device=x.device)[:, None, None, None]
+    channel = torch.arange(channels, device=x.device)[:, None, None]
+    rows, columns = down[:, None, :, None], right[:, None, None, :]
+    return padded[image, channel, rows, columns].flatten(1)
 
 
-def drop_pixels(x, share=0.3):
-    """Turn a random share of each image's pixels black: dropout of the input, for images that must not be shifted.
+def drop_pixels(x: Tensor, p: float = 0.3) -> Tensor:
+    """Turn random pixels black: dropout of the input, where images must not be shifted.
 
-    x: (B, 784) in [0, 1]; returns a new (B, 784); the layer's own normalisation makes up for the length.
-    Raises TypeError or ValueError for bad images or a share outside [0, 1). Srivastava et al. 2014; chapter 06.
+    Args:
+        x: images (B, pixels) in [0, 1].
+        p: the probability that a pixel turns black, in [0, 1).
+
+    Returns:
+        New images; the layer's own normalisation makes up for the length.
+
+    Raises:
+        TypeError, ValueError: for bad images or a bad probability.
+
+    Source: Srivastava et al. 2014; chapter 06.
     """
-    check_images(x)
-    check_share(share)
-    return x * (torch.rand_like(x) >= share)
+    check_batch(x)
+    check_number("p", p, 0, 1, ends="[)")
+    return x * (torch.rand_like(x) >= p)
 
 
-# What `train` is given beside the net and the data; jitter is left out for images whose pixels have no neighbours.
-RECIPE = {"epochs": 10, "lr": 0.003, "loss": pair_loss, "negatives": hard_labels, "schedule": cool_down}
+# What `train` is given beside the net and the data. Jitter is left out, for images
+# whose pixels have no neighbours.
+RECIPE = {
+    "epochs": 10,
+    "lr": 0.003,
+    "loss_fn": pair_loss,
+    "negative_labels": hard_negatives,
+    "lr_schedule": cosine_decay,
+}

@@ -1,23 +1,38 @@
-"""Chapter 04: train every layer on a loss of its own, with two forward passes and nothing that flows back."""
+"""Chapter 04: train every layer on a loss of its own; nothing flows back."""
+
+from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 from torch.nn.functional import softplus
 
-from ffutils.checks import check_losses, check_training
+from ffutils.checks import check_count, check_losses, check_training
 from ffutils.data import batches
-from ffutils.labels import overlay, wrong_labels
+from ffutils.labels import wrong_labels
 from ffutils.layers import goodness
-from ffutils.progress import report, watched
+from ffutils.progress import print_epoch, print_stopped
 
 
-def logistic_loss(positive, negative, threshold=1.0):
-    """Ask positive data for a goodness above the threshold, and negative data for one below it.
+def logistic_loss(
+    positive: Tensor, negative: Tensor, goodness=goodness, threshold: float = 1.0
+) -> Tensor:
+    """Ask for a goodness above the threshold on positive data, below it on negative.
 
-    positive, negative: one layer's activities (B, width) on the two passes; returns a scalar, which is ln 2 for a layer
-    that knows nothing. The logit is width · (goodness − threshold): with a threshold of 1, the sum of squares minus the
-    width. Hinton 2022, §2, with the threshold of his published code; derived in chapter 04.
+    The logit is width · (goodness − threshold): with a threshold of 1, the sum of
+    squares minus the width.
+
+    Args:
+        positive, negative: one layer's activations (B, width) on the two passes.
+        goodness: a function (B, width) → (B,); `train` hands on the net's own.
+        threshold: of the mean square; 1 per unit.
+
+    Returns:
+        A scalar; ln 2 for a layer whose goodness is at the threshold.
+
+    Source: Hinton 2022, §2, with the threshold of his published code; chapter 04.
     """
     width = positive.shape[1]
     positive_logit = width * (goodness(positive) - threshold)
@@ -25,105 +40,175 @@ def logistic_loss(positive, negative, threshold=1.0):
     return (softplus(-positive_logit).mean() + softplus(negative_logit).mean()) / 2
 
 
-def random_negatives(net, x, y):
-    """Draw the labels of the negative pass at random: x (B, 784), y (B,) → wrong labels (B,). Derived in chapter 04."""
-    return wrong_labels(y)
+def random_negatives(net, x: Tensor, y: Tensor) -> Tensor:
+    """Draw the labels of the negative pass at random, whatever the net makes of them.
+
+    Args:
+        net: an `FFNet`; x: images (B, pixels); y: their labels (B,).
+
+    Returns:
+        Wrong labels (B,).
+
+    Source: chapter 04.
+    """
+    return wrong_labels(y, net.n_classes)
 
 
-def train_layer(layer, optimizer, positive, negative, loss=logistic_loss):
-    """Take one step with one layer: two forward passes, a loss of its own, an update of its own.
+def train_layer(
+    layer, optimizer: torch.optim.Optimizer, positive: Tensor, negative: Tensor,
+    loss_fn: Callable = logistic_loss, goodness: Callable = goodness,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Take one step with one layer: two passes, a loss and an update of its own.
 
-    positive, negative: the layer's inputs (B, in_features), cut off here from whatever made them. Returns the layer's
-    activities on both, (B, out_features), before the update and cut off again, and the loss.
-    Hinton 2022, §2; derived in chapter 04.
+    Args:
+        layer, optimizer: the layer, and the optimiser of its parameters.
+        positive, negative: the layer's inputs (B, in_features), detached here.
+        loss_fn: called as loss_fn(positive, negative, goodness) on its activations.
+        goodness: a function (B, out_features) → (B,).
+
+    Returns:
+        The activations (B, out_features) on both passes, before the update and
+        detached, and the loss.
+
+    Source: Hinton 2022, §2; chapter 04.
     """
     positive, negative = layer(positive.detach()), layer(negative.detach())
-    objective = loss(positive, negative)
+    loss = loss_fn(positive, negative, goodness)
     optimizer.zero_grad()
-    objective.backward()  # through this one layer
+    loss.backward()  # through this one layer
     optimizer.step()
-    return positive.detach(), negative.detach(), objective.detach()
+    return positive.detach(), negative.detach(), loss.detach()
 
 
-def train_batch(net, optimizers, positive, negative, trained, loss=logistic_loss):
-    """Take one step with the layers in trained, and only pass the data on through the others below them.
+def train_batch(
+    net, optimizers: Sequence, positive: Tensor, negative: Tensor,
+    layer_indices: Sequence[int], loss_fn: Callable = logistic_loss,
+) -> Tensor:  # fmt: skip
+    """Take one step with some layers, and only pass the data on through those below.
 
-    positive, negative: two batches of images with labels in them (B, 784); optimizers: one per layer of the net;
-    trained: the indices of the layers that learn, ascending. Returns their losses (len(trained),).
-    Derived in chapter 04.
+    Args:
+        net: an `FFNet`; optimizers: one for each of its layers.
+        positive, negative: images with labels in them (B, pixels).
+        layer_indices: of the layers that learn, counted from 0.
+        loss_fn: as in `train_layer`.
+
+    Returns:
+        The losses (len(layer_indices),), the lowest layer first.
+
+    Source: chapter 04.
     """
     losses = []
-    for k in range(trained[-1] + 1):
+    for k in range(max(layer_indices) + 1):
         layer = net.layers[k]
-        if k in trained:
-            positive, negative, objective = train_layer(layer, optimizers[k], positive, negative, loss)
-            losses.append(objective)
+        if k in layer_indices:
+            positive, negative, loss = train_layer(
+                layer, optimizers[k], positive, negative, loss_fn, net.goodness
+            )
+            losses.append(loss)
         else:
             positive, negative = layer(positive).detach(), layer(negative).detach()
     return torch.stack(losses)
 
 
 def train_epoch(
-    net, optimizers, split, trained, batch_size=256, loss=logistic_loss, negatives=random_negatives,
-    augment=None, progress=True,
-):  # fmt: skip
-    """Train the layers in trained once on every image of a split, in random order.
+    net, optimizers: Sequence, data, layer_indices: Sequence[int],
+    batch_size: int = 256, loss_fn: Callable = logistic_loss,
+    negative_labels: Callable = random_negatives, augment: Callable | None = None,
+) -> Tensor:  # fmt: skip
+    """Train some layers once on every image, in random order.
 
-    optimizers and trained as in `train_batch`; the rest as in `train`. Returns the mean losses (len(trained),).
-    Hinton 2022, §3.3; derived in chapter 04.
+    Args:
+        net, data, batch_size, loss_fn, negative_labels, augment: as in `train`.
+        optimizers, layer_indices: as in `train_batch`.
+
+    Returns:
+        The mean losses (len(layer_indices),), on the CPU.
+
+    Source: Hinton 2022, §3.3; chapter 04.
     """
-    total = 0
-    for x, y in watched(batches(split, batch_size), progress):
+    total, count = 0, 0
+    for x, y in batches(data, batch_size, device=next(net.parameters()).device):
         if augment is not None:
             x = augment(x)
-        positive, negative = overlay(x, y), overlay(x, negatives(net, x, y))
-        total += len(x) * train_batch(net, optimizers, positive, negative, trained, loss)
-    return total.cpu() / len(split.labels)
+        positive = net.write_label(x, y)
+        negative = net.write_label(x, negative_labels(net, x, y))
+        losses = train_batch(
+            net, optimizers, positive, negative, layer_indices, loss_fn
+        )
+        total, count = total + len(x) * losses.float(), count + len(x)
+    check_count("the number of images in the data", count)
+    return total.cpu() / count
 
 
 def train(
-    net, split, epochs=15, batch_size=256, lr=0.001, loss=logistic_loss, negatives=random_negatives,
-    greedy=False, augment=None, schedule=None, on_epoch=None, progress=True,
-):  # fmt: skip
-    """Train the layers of a net: all of them on every batch or, if greedy, one after another.
+    net, data, epochs: int = 15, batch_size: int = 256, lr: float = 0.001,
+    loss_fn: Callable = logistic_loss, negative_labels: Callable = random_negatives,
+    greedy: bool = False, augment: Callable | None = None,
+    lr_schedule: Callable | None = None, optimizer: Callable = torch.optim.Adam,
+    on_epoch: Callable | None = None, progress: bool = True,
+) -> Tensor:  # fmt: skip
+    """Train the layers of a net: all of them on every batch or, if greedy, in turn.
 
-    net: an `FFNet`; split: the training `Split`, on the net's device; epochs: of the whole net or, if greedy, of each
-    layer; lr: Adam's; loss: a function of the activities on the two passes, such as `logistic_loss`; negatives: a
-    function of (net, x, y) that returns wrong labels (B,); augment: a function of a batch's images (B, 784) that
-    returns others, called before labels are written into them; schedule: a function of the share of the epochs that
-    are over, from 0 to 1, that returns the factor on lr in the next one; on_epoch: called as on_epoch(net, epoch)
-    after each epoch, counted from 1; progress: whether to print a line per epoch.
-    Returns the mean losses (epochs, layers). Ctrl-C or the stop button ends the training and keeps what has been
-    learnt; the losses of the epochs that were not finished are NaN. Training starts from the weights that the net has,
-    with new optimisers.
-    Raises TypeError or ValueError for a bad split or setting, FloatingPointError once a loss is no longer finite.
-    Hinton 2022, §3.3; all layers on every batch as in his published code. Derived in chapter 04; augment and schedule
-    are put to use in chapter 06.
+    Training starts from the net's present weights, with new optimisers. Ctrl-C or the
+    stop button ends it and keeps what has been learnt.
+
+    Args:
+        net: an `FFNet`.
+        data: a `Split` on the net's device, or any iterable of batches (x, y), such as
+            a DataLoader, that can be gone through once for each epoch.
+        epochs: of the whole net or, if greedy, of each layer.
+        batch_size: of a `Split`; other iterables bring batches of their own.
+        lr: the learning rate.
+        loss_fn: called as loss_fn(positive, negative, net.goodness).
+        negative_labels: called as negative_labels(net, x, y); wrong labels (B,).
+        greedy: whether each layer is trained to the end before the next one begins.
+        augment: changes images (B, pixels) before labels are written into them.
+        lr_schedule: from the fraction of the epochs done to a factor on lr.
+        optimizer: makes a layer's optimiser, called as optimizer(parameters, lr=lr).
+        on_epoch: called as on_epoch(net, epoch, losses) after each epoch, counted from
+            1; a true return value ends the training.
+        progress: whether to print a line for each epoch.
+
+    Returns:
+        The mean losses (epochs, layers); NaN for epochs that were not finished.
+
+    Raises:
+        TypeError, ValueError: for bad data or a bad setting.
+        FloatingPointError: at the end of an epoch in which a loss was not finite.
+
+    Source: Hinton 2022, §3.3; all layers on every batch as in his published code;
+    chapter 04, lr_schedule and augment chapter 06.
     """
-    check_training(net, split, epochs, lr)
-    optimizers = [torch.optim.Adam(layer.parameters(), lr=lr) for layer in net.layers]
+    check_training(net, data, epochs, batch_size, lr)
+    optimizers = [optimizer(layer.parameters(), lr=lr) for layer in net.layers]
     layers = list(range(len(net.layers)))
-    losses = torch.full((epochs, len(layers)), torch.nan)
+    losses = torch.full((epochs, len(layers)), torch.nan, device="cpu")
     try:
-        for trained in [[k] for k in layers] if greedy else [layers]:
+        for layer_indices in [[k] for k in layers] if greedy else [layers]:
             for epoch in range(epochs):
                 started = time.perf_counter()
-                if schedule is not None:
-                    set_lr(optimizers, lr * schedule(epoch / epochs))
-                losses[epoch, trained] = train_epoch(
-                    net, optimizers, split, trained, batch_size, loss, negatives, augment, progress
-                )
-                check_losses(losses[epoch], trained, epoch)
-                report(losses[epoch], trained, epoch, epochs, time.perf_counter() - started, progress)
-                if on_epoch is not None:
-                    on_epoch(net, epoch + 1)
+                if lr_schedule is not None:
+                    set_lr(optimizers, lr * lr_schedule(epoch / epochs))
+                losses[epoch, layer_indices] = train_epoch(
+                    net, optimizers, data, layer_indices, batch_size, loss_fn,
+                    negative_labels, augment,
+                )  # fmt: skip
+                check_losses(losses[epoch], layer_indices, epoch, net)
+                seconds = time.perf_counter() - started
+                if progress:
+                    print_epoch(losses[epoch], layer_indices, epoch, epochs, seconds)
+                if on_epoch is not None and on_epoch(net, epoch + 1, losses[epoch]):
+                    return losses
     except KeyboardInterrupt:
-        print("\nStopped: the net keeps what it has learnt so far.")
+        print_stopped()
     return losses
 
 
-def set_lr(optimizers, lr):
-    """Give every optimiser this learning rate from its next step on. Derived in chapter 04."""
+def set_lr(optimizers: Sequence[torch.optim.Optimizer], lr: float) -> None:
+    """Give every optimiser this learning rate from its next step on.
+
+    Source: chapter 04.
+    """
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = lr

@@ -1,11 +1,21 @@
-"""Every test starts from the same random state, so that the order of the tests changes nothing."""
+"""What all tests share: one random state, and instances drawn the same way."""
 
 import os
 import sys
+import tempfile
 
 import pytest
+from hypothesis import configuration, settings
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' nets are tiny: a second thread costs more than it brings
+# The tests' nets are tiny: a second thread costs more than it brings.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Hypothesis draws the same instances on each run, and leaves no folder beside the book.
+configuration.set_hypothesis_home_dir(
+    os.path.join(tempfile.gettempdir(), "ffutils-hypothesis")
+)
+settings.register_profile("book", derandomize=True, deadline=None, database=None)
+settings.load_profile("book")
 
 
 @pytest.fixture(autouse=True)

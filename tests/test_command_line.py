@@ -1,5 +1,6 @@
-"""`python -m ffutils`: what it prints and saves, and one line with the exit code 2 for bad input."""
+"""`python -m ffutils`: what it prints and keeps, and one line for bad input."""
 
+import errno
 import os
 import re
 import signal
@@ -14,9 +15,14 @@ from ffutils.__main__ import main
 from ffutils.data import load_digits
 from ffutils.layers import FFNet
 from ffutils.prediction import error_rate, predict
+from ffutils.rivals import MLP
+from ffutils.saving import load_net, save_net
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ["--dataset", "digits", "--hidden", "12", "10", "8", "--device", "cpu"]
+SMALL = ["--dataset", "digits", "--hidden", "60", "50", "40", "--device", "cpu"]
+NAMES = [
+    "layer 1", "layer 2", "layer 3", "sum without layer 1", "sum of all layers",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -26,21 +32,26 @@ def no_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def start(*arguments, **environment):
+def start(*arguments, options=(), **environment):
     """Start the command as a person does, in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "ffutils", *arguments],
-        cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-u", *options, "-m", "ffutils", *arguments], cwd=ROOT,
+        env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
     )  # fmt: skip
 
 
 def errors(output):
     """The printed test errors by name."""
-    return {name: float(value) for name, value in re.findall(r"^  (\S.*?) +([\d.]+) %$", output, re.MULTILINE)}
+    lines = re.findall(r"^  (\S.*?) +([\d.]+) %$", output, re.MULTILINE)
+    return {name: float(value) for name, value in lines}
 
 
 def fails(capsys, *arguments):
-    """Run the command, which must end with one line and the exit code 2; returns that line."""
+    """Run the command, which must end with one line and the exit code 2.
+
+    Returns that line.
+    """
     with pytest.raises(SystemExit) as end:
         main(list(arguments))
     line = capsys.readouterr().err
@@ -56,51 +67,111 @@ def fails(capsys, *arguments):
 
 def test_it_trains_prints_every_error_and_saves_a_net_that_has_them(tmp_path, capsys):
     file = tmp_path / "net.pt"
-    main([*SMALL, "--epochs", "2", "--seed", "3", "--save", str(file)])
+    assert main([*SMALL, "--epochs", "2", "--seed", "3", "--save", str(file)]) == 0
     output = capsys.readouterr().out
     printed = errors(output)
-    names = ["layer 1 alone", "layer 2 alone", "layer 3 alone", "sum of all layers", "sum without the first"]
-    assert list(printed) == names
-    for said in ("1,500 training and 297 test images", "784-12-10-8", "seed 3", "device  cpu", "epoch  2/2"):
-        assert said in output
+    assert list(printed) == NAMES
+    for text in (
+        "1,500 training and 297 test images", "784-60-50-40", "seed 3", "device  cpu",
+        "epoch  2/2", f"saved to {file}",
+    ):  # fmt: skip
+        assert text in output
 
-    saved = torch.load(file, weights_only=True)
-    net = FFNet(*saved["widths"])
-    net.load_state_dict(saved["state_dict"])
+    net, facts = load_net(file, with_facts=True)
+    assert {k: v for k, v in facts.items() if k != "test_error"} == {
+        "dataset": "digits", "seed": 3, "epochs": 2, "augment": "jitter",
+    }  # fmt: skip
     _, test = load_digits()
-    for name, layers in zip(names, ([0], [1], [2], [0, 1, 2], [1, 2]), strict=True):
+    sums = [[0], [1], [2], [1, 2], [0, 1, 2]]
+    for name, layers in zip(NAMES, sums, strict=True):
         error = error_rate(predict(net, test.images, layers), test.labels)
-        assert saved["test_error"][name] == pytest.approx(error, abs=1e-4)
+        assert facts["test_error"][name] == pytest.approx(error, abs=1e-4)
         assert printed[name] == pytest.approx(error, abs=0.005)
+
+
+def test_a_saved_net_is_tested_without_training(tmp_path, capsys):
+    file = tmp_path / "net.pt"
+    main([*SMALL, "--epochs", "2", "--seed", "3", "--save", str(file)])
+    expected = errors(capsys.readouterr().out)
+    content = file.read_bytes()
+    assert main(["--load", str(file), "--device", "cpu"]) == 0
+    output = capsys.readouterr().out
+    assert errors(output) == expected
+    assert "epochs 2" in output and "297 test images" in output
+    assert "epoch  1" not in output
+    assert file.read_bytes() == content
 
 
 def test_the_same_seed_gives_the_same_net(tmp_path, capsys):
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         main([*SMALL, "--epochs", "1", "--seed", seed, "--save", str(tmp_path / name)])
-    a, b, c = (torch.load(tmp_path / name, weights_only=True)["state_dict"] for name in "abc")
+    a, b, c = (load_net(tmp_path / name).state_dict() for name in "abc")
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert not torch.equal(a["layers.0.weight"], c["layers.0.weight"])
 
 
-def test_a_net_of_one_layer_has_no_sum_without_the_first(capsys):
+def test_a_net_of_one_layer_has_one_error(capsys):
     main(["--dataset", "digits", "--hidden", "8", "--epochs", "1", "--device", "cpu"])
-    assert list(errors(capsys.readouterr().out)) == ["layer 1 alone", "sum of all layers"]
+    assert list(errors(capsys.readouterr().out)) == ["layer 1"]
 
 
-def test_without_a_network_it_says_so_in_one_line_and_takes_the_digits(monkeypatch, capsys):
-    def refuse(*_):
-        raise ConnectionError("MNIST could not be downloaded.")
+@pytest.mark.parametrize("augment", ["jitter", "drop", "none"])
+def test_every_augment_runs(capsys, augment):
+    main([*SMALL, "--epochs", "1", "--augment", augment])
+    assert f"augment {augment}" in capsys.readouterr().out
 
+
+def refuse(*_):
+    raise ConnectionError("MNIST could not be downloaded.")
+
+
+def test_without_a_network_it_says_so_in_one_line_and_takes_the_digits(
+    monkeypatch, capsys
+):
     monkeypatch.setattr("ffutils.data.load_mnist", refuse)
-    main(["--hidden", "8", "--epochs", "1", "--device", "cpu"])
+    main(["--hidden", "60", "--epochs", "1", "--device", "cpu"])
     output = capsys.readouterr()
-    assert output.err == "warning: MNIST could not be downloaded. Using scikit-learn's digits instead.\n"
+    line = (
+        "warning: MNIST could not be downloaded. Using scikit-learn's digits instead."
+    )
+    assert output.err == f"{line}\n"
     assert "data    digits" in output.out
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("load", [False, True])
+def test_a_warning_is_no_error_even_where_python_was_told_so(
+    monkeypatch, tmp_path, capsys, load
+):
+    """python -W error."""
+    monkeypatch.setattr("ffutils.data.load_mnist", refuse)
+    arguments = ["--hidden", "60", "--epochs", "1", "--device", "cpu"]
+    if load:
+        save_net(FFNet(784, 8), tmp_path / "net.pt")
+        arguments = ["--load", str(tmp_path / "net.pt"), "--device", "cpu"]
+    assert main(arguments) == 0
+    assert capsys.readouterr().err.startswith("warning: MNIST could not be downloaded.")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_dead_net_is_warned_of_in_a_line(tmp_path, capsys):
+    net = FFNet(784, 8, 6)
+    net.layers[1].bias.data.fill_(-100)
+    save_net(net, tmp_path / "net.pt", dataset="digits")
+    assert main(["--load", str(tmp_path / "net.pt"), "--device", "cpu"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("warning: layer 2 is dead: 100 %")
+
+
+# Ctrl-C
 
 
 @pytest.fixture
 def listening_to_ctrl_c():
-    """Commands that are started here heed Ctrl-C, even where a shell in the background told pytest to ignore it."""
+    """Commands that are started here heed Ctrl-C.
+
+    Even where a shell in the background told pytest to ignore it.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -115,24 +186,133 @@ def test_ctrl_c_in_the_training_still_prints_and_saves(tmp_path, listening_to_ct
             output, complaints = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert complaints == ""
     assert "Stopped: the net keeps what it has learnt so far." in output
     assert "of 100000 epochs" in output
+    _, facts = load_net(file, with_facts=True)
+    assert 1 <= facts["epochs"] < 100_000
     assert errors(output)["sum of all layers"] == pytest.approx(
-        torch.load(file, weights_only=True)["test_error"]["sum of all layers"], abs=0.005
+        facts["test_error"]["sum of all layers"], abs=0.005
     )
 
 
-def test_ctrl_c_before_the_training_ends_without_a_traceback(monkeypatch, capsys):
-    def interrupt(*_):
-        raise KeyboardInterrupt
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
 
-    monkeypatch.setattr("ffutils.__main__.load_dataset", interrupt)
+
+@pytest.mark.parametrize("there_is_an_old_one", [False, True])
+def test_ctrl_c_before_an_epoch_is_over_saves_nothing(
+    tmp_path, monkeypatch, capsys, there_is_an_old_one
+):
+    file = tmp_path / "net.pt"
+    if there_is_an_old_one:
+        save_net(FFNet(784, 8), file)
+    before = file.read_bytes() if there_is_an_old_one else None
+    monkeypatch.setattr("ffutils.training.train_epoch", interrupt)
+    assert main([*SMALL, "--save", str(file)]) == 130
+    assert f"nothing was saved to {file}: no epoch" in capsys.readouterr().out
+    assert (file.read_bytes() if file.exists() else None) == before
+    assert os.listdir(tmp_path) == ["net.pt"] * there_is_an_old_one
+
+
+@pytest.mark.parametrize("place", ["load_dataset", "layer_errors", "save_net"])
+def test_ctrl_c_elsewhere_ends_without_a_traceback(
+    tmp_path, monkeypatch, capsys, place
+):
+    file = tmp_path / "net.pt"
+    save_net(FFNet(784, 8), file)
+    before = file.read_bytes()
+    monkeypatch.setattr(f"ffutils.__main__.{place}", interrupt)
     with pytest.raises(SystemExit) as end:
-        main(SMALL)
+        main([*SMALL, "--epochs", "1", "--save", str(file)])
     assert end.value.code == 130
     assert capsys.readouterr().err == "\nstopped\n"
+    assert file.read_bytes() == before and os.listdir(tmp_path) == ["net.pt"]
+
+
+# A file that cannot be written
+
+
+@pytest.mark.parametrize("target", ["", "missing/net.pt", ".", "/dev/null", "loop"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_training(
+    tmp_path, monkeypatch, capsys, target
+):
+    monkeypatch.chdir(tmp_path)
+    if target == "loop":
+        (tmp_path / "loop").symlink_to("loop")
+    line = fails(capsys, *SMALL, "--save", target)
+    assert f"--save {target!r} cannot be written" in line
+    assert "choose a file in a folder that exists" in line
+    assert os.listdir(tmp_path) == ["loop"] * (target == "loop")
+
+
+def test_a_file_that_is_protected_is_refused_before_the_training(tmp_path, capsys):
+    file = tmp_path / "net.pt"
+    file.write_text("an older net")
+    file.chmod(0o444)
+    assert "may not be written to" in fails(capsys, *SMALL, "--save", str(file))
+    assert file.read_text() == "an older net"
+
+
+def test_a_run_that_fails_leaves_no_empty_file_and_harms_no_old_one(tmp_path, capsys):
+    old, new = tmp_path / "old.pt", tmp_path / "new.pt"
+    old.write_text("an older net")
+    for file in (old, new):
+        fails(capsys, *SMALL, "--epochs", "0", "--save", str(file))
+    assert old.read_text() == "an older net"
+    assert not new.exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "net.pt"
+    main([*SMALL, "--epochs", "1", "--save", str(file)])
+    before = file.read_bytes()
+    capsys.readouterr()
+
+    def full(content, file):
+        file.write(b"x")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("torch.save", full)
+    monkeypatch.setattr("ffutils.saving.check_facts", lambda facts: None)
+    line = fails(capsys, *SMALL, "--epochs", "1", "--save", str(file))
+    assert f"{file} could not be written" in line and "No space left" in line
+    assert file.read_bytes() == before and os.listdir(tmp_path) == ["net.pt"]
+
+
+FULL = """
+import resource, signal, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from ffutils.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_real_limit_on_the_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    pytest.importorskip("resource")
+    file = tmp_path / "net.pt"
+    save_net(FFNet(784, 8), file)
+    before = file.read_bytes()
+    arguments = [*SMALL[:2], "--hidden", "300", "--epochs", "1", "--device", "cpu"]
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, *arguments, "--save", str(file)], cwd=ROOT,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.startswith(
+        f"python -m ffutils: error: {file} could not be written"
+    )
+    assert run.stderr.count("\n") == 1
+    assert file.read_bytes() == before and os.listdir(tmp_path) == ["net.pt"]
+
+
+def test_a_dangling_link_gets_the_file_that_it_points_to(tmp_path, capsys):
+    link = tmp_path / "link.pt"
+    link.symlink_to("net.pt")
+    main([*SMALL, "--epochs", "1", "--save", str(link)])
+    assert link.is_symlink()
+    assert load_net(tmp_path / "net.pt", with_facts=True)[1]["epochs"] == 1
 
 
 # Bad input
@@ -143,58 +323,103 @@ def test_cuda_without_a_gpu_as_a_person_sees_it():
         output, complaints = process.communicate(timeout=60)
     assert process.returncode == 2
     assert output == ""
-    assert complaints.startswith("python -m ffutils: error: device 'cuda' is not available here: expected one of cpu")
+    line = "python -m ffutils: error: device 'cuda' is not available here: expected one"
+    assert complaints.startswith(line)
     assert complaints.count("\n") == 1
 
 
-@pytest.mark.parametrize("device", ["toaster", "CPU", "", "cpu:x", "meta", "cuda:99"])
+@pytest.mark.parametrize(
+    "device",
+    ["toaster", "CPU", "", "cpu:x", "meta", "cuda:99", "cuda:-1", ":", "cuda:"],
+)
 def test_a_device_that_is_not_there(capsys, device):
-    assert f"device {device!r} is not available here: expected one of cpu" in fails(capsys, *SMALL, "--device", device)
+    line = fails(capsys, *SMALL, "--device", device)
+    assert f"device {device!r} is not available here: expected one of cpu" in line
 
 
 def test_an_unknown_data_set(capsys, monkeypatch):
-    expected = "unknown data set 'cifar': expected 'auto', 'mnist' or 'digits'"
+    expected = (
+        "unknown data set 'cifar': expected 'auto', 'mnist', 'fashion' or 'digits'"
+    )
     assert expected in fails(capsys, "--dataset", "cifar")
     monkeypatch.setenv("FF_DATASET", "cifar")
     assert expected in fails(capsys)
 
 
-@pytest.mark.parametrize("width", ["0", "-5"])
-def test_widths_below_1(capsys, width):
-    assert f"whole numbers of at least 1, such as FFNet(784, 500, 500), got (784, 500, {width})" in fails(
-        capsys, "--dataset", "digits", "--hidden", "500", width
-    )
+RANGES = {
+    "hidden 0": (["--hidden", "500", "0"], "width of --hidden must be a whole number"),
+    "hidden -5": (["--hidden", "-5"], "width of --hidden must be a whole number"),
+    "hidden many": (
+        ["--hidden", "many"],
+        "argument --hidden: invalid int value: 'many'",
+    ),
+    "hidden 2.5": (["--hidden", "2.5"], "argument --hidden: invalid int value: '2.5'"),
+    "hidden 1e11": (["--hidden", "100000000000"], "--hidden 100000000000 is too wide"),
+    "hidden 1e40": (
+        ["--hidden", "5", str(10**40)],
+        "is too wide: 1,000,000 at the most",
+    ),
+    "no hidden": (["--hidden"], "argument --hidden: expected at least one argument"),
+    "seed -1": (
+        ["--seed", "-1"],
+        "--seed must be a whole number of at least 0, got -1",
+    ),
+    "seed 1e23": (["--seed", "9" * 23], "--seed must be less than 2**63, got 9999"),
+    "seed 2**63": (["--seed", str(2**63)], "--seed must be less than 2**63"),
+    "seed -2**70": (["--seed", str(-(2**70))], "--seed must be a whole number of at"),
+    "seed x": (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+    "epochs 0": (["--epochs", "0"], "--epochs must be a whole number of at least 1"),
+    "epochs -1": (["--epochs", "-1"], "--epochs must be a whole number of at least 1"),
+    "epochs 1e30": (["--epochs", str(10**30)], "are too many: 1,000,000 at most"),
+    "epochs 1e9": (["--epochs", str(10**9)], "are too many: 1,000,000 at most"),
+    "epochs 1.5": (["--epochs", "1.5"], "argument --epochs: invalid int value: '1.5'"),
+    "augment": (["--augment", "flip"], "argument --augment: invalid choice: 'flip'"),
+    "an option": (["--epoch5"], "unrecognized arguments: --epoch5"),
+    "a word": (["train"], "unrecognized arguments: train"),
+    "load and save": (["--load", "a", "--save", "b"], "leave --save out"),
+}
 
 
-@pytest.mark.parametrize("width", ["many", "2.5"])
-def test_widths_that_are_no_whole_numbers(capsys, width):
-    assert f"argument --hidden: invalid int value: '{width}'" in fails(capsys, "--hidden", width)
+@pytest.mark.parametrize(("arguments", "message"), RANGES.values(), ids=RANGES)
+def test_numbers_out_of_range_are_one_line(capsys, monkeypatch, arguments, message):
+    monkeypatch.setenv("FF_DATASET", "digits")
+    assert message in fails(capsys, *arguments)
 
 
-def test_no_epochs(capsys):
-    assert "epochs must be a whole number of at least 1, got 0" in fails(capsys, *SMALL, "--epochs", "0")
+def test_the_largest_seed_is_one(capsys):
+    assert main([*SMALL, "--epochs", "1", "--seed", str(2**63 - 1)]) == 0
 
 
-def test_a_seed_beyond_what_torch_takes(capsys):
-    assert "verflow" in fails(capsys, *SMALL, "--seed", str(2**70))
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate\nmemory"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        FloatingPointError("diverged"),
+        OverflowError("too large"),
+        OSError(errno.EIO, "Input/output error"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("place", ["load_dataset", "FFNet", "train", "layer_errors"])
+def test_what_goes_wrong_later_is_one_line_too(capsys, monkeypatch, error, place):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(f"ffutils.__main__.{place}", fail)
+    fails(capsys, *SMALL, "--epochs", "1")
 
 
-@pytest.mark.parametrize("target", ["", "missing/net.pt", "."])
-def test_a_file_that_cannot_be_written_is_refused_before_the_training(tmp_path, monkeypatch, capsys, target):
-    monkeypatch.chdir(tmp_path)
-    line = fails(capsys, *SMALL, "--save", target)
-    assert f"--save {target!r} cannot be written" in line
-    assert "choose a file in a folder that exists" in line
-    assert not list(tmp_path.iterdir())
+def test_divergence_is_one_line_and_saves_nothing(tmp_path, capsys, monkeypatch):
+    from ffutils import __main__
 
-
-def test_a_run_that_fails_leaves_no_empty_file_and_harms_no_old_one(tmp_path, capsys):
-    old, new = tmp_path / "old.pt", tmp_path / "new.pt"
-    old.write_text("an older net")
-    for file in (old, new):
-        fails(capsys, *SMALL, "--epochs", "0", "--save", str(file))
-    assert old.read_text() == "an older net"
-    assert not new.exists()
+    monkeypatch.setitem(__main__.BY_DATASET, "digits", {"lr": 1e30})
+    line = fails(capsys, *SMALL, "--epochs", "2", "--save", str(tmp_path / "net.pt"))
+    assert "the training has diverged; lower lr" in line
+    assert not os.listdir(tmp_path)
 
 
 def test_a_damaged_file_of_mnist(tmp_path, monkeypatch, capsys):
@@ -212,5 +437,40 @@ def test_a_wrong_and_a_relative_folder(tmp_path, monkeypatch, capsys):
     assert "FF_DATA must be an absolute path, got 'data'" in fails(capsys)
 
 
-def test_an_unknown_option(capsys):
-    assert "unrecognized arguments: --epoch5" in fails(capsys, "--epoch5")
+# A saved net
+
+
+def test_what_cannot_be_loaded_is_one_line(tmp_path, capsys):
+    file = tmp_path / "net.pt"
+    assert f"there is no file {file}" in fails(capsys, "--load", str(file))
+    file.write_bytes(b"text")
+    assert "is not a file of save_net, or is damaged" in fails(
+        capsys, "--load", str(file)
+    )
+    save_net(MLP(784, 8), file)
+    assert f"{file} holds a MLP, not an FFNet" in fails(capsys, "--load", str(file))
+    save_net(FFNet(784, 8, goodness=lambda h: h.sum(dim=1)), file)
+    line = fails(capsys, "--load", str(file))
+    assert "this net was trained with a goodness of its own" in line
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (
+            lambda: FFNet(3072, 8),
+            "images must have the shape (batch, 3072), got (297, 784)",
+        ),
+        (lambda: FFNet(784, 8, n_classes=3), "labels must be in 0..2, got 9"),
+    ],
+)
+def test_a_net_for_other_data_is_one_line(tmp_path, capsys, net, message):
+    save_net(net(), tmp_path / "net.pt")
+    line = fails(capsys, "--dataset", "digits", "--load", str(tmp_path / "net.pt"))
+    assert message in line
+
+
+def test_a_net_of_more_classes_than_the_data_is_tested(tmp_path, capsys):
+    save_net(FFNet(784, 8, 6, n_classes=26), tmp_path / "net.pt")
+    assert main(["--dataset", "digits", "--load", str(tmp_path / "net.pt")]) == 0
+    assert list(errors(capsys.readouterr().out))[0] == "layer 1"

@@ -23,13 +23,20 @@ def figures():
 
 def drawn(figure):
     """The images on a figure's axes, as tensors."""
-    return [torch.as_tensor(image.get_array().copy()) for ax in figure.axes for image in ax.images]
+    return [
+        torch.as_tensor(image.get_array().copy())
+        for ax in figure.axes
+        for image in ax.images
+    ]
 
 
 def test_show_images_draws_each_image_once_with_its_title():
     images = torch.rand(7, 784)
     figure = plots.show_images(images, titles=list("abcdefg"), columns=3)
-    assert all(torch.equal(a, b.view(28, 28)) for a, b in zip(drawn(figure), images, strict=True))
+    assert all(
+        torch.equal(a, b.view(28, 28))
+        for a, b in zip(drawn(figure), images, strict=True)
+    )
     assert [ax.get_title() for ax in figure.axes] == [*"abcdefg", "", ""]
     assert all(image.get_clim() == (0, 1) for ax in figure.axes for image in ax.images)
 
@@ -44,14 +51,18 @@ def test_show_goodness_counts_every_image():
     _, ax = plt.subplots()
     plots.show_goodness(ax, positive, negative, threshold=1.0)
     assert [sum(bar.get_height() for bar in bars) for bars in ax.containers] == [50, 30]
-    assert {"positive", "negative", "threshold"} == set(ax.get_legend_handles_labels()[1])
+    assert {"positive", "negative", "threshold"} == set(
+        ax.get_legend_handles_labels()[1]
+    )
     assert ax.lines[0].get_xdata()[0] == 1.0
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("goodness", "images")
 
 
 def test_show_goodness_counts_what_lies_beyond_the_limits_in_the_outermost_bars():
     _, ax = plt.subplots()
-    plots.show_goodness(ax, torch.tensor([0.5, 99.0]), torch.tensor([-3.0, 0.5]), limits=(0.0, 2.0))
+    plots.show_goodness(
+        ax, torch.tensor([0.5, 99.0]), torch.tensor([-3.0, 0.5]), limits=(0.0, 2.0)
+    )
     positive, negative = ([bar.get_height() for bar in bars] for bars in ax.containers)
     assert positive[-1] == negative[0] == 1
     assert sum(positive) == sum(negative) == 2
@@ -60,12 +71,17 @@ def test_show_goodness_counts_what_lies_beyond_the_limits_in_the_outermost_bars(
 def test_show_receptive_fields_draws_the_weights_of_each_unit():
     weights = FFLayer(784, 5).weight
     fields = drawn(plots.show_receptive_fields(weights, columns=3))
-    assert all(torch.equal(a, b.view(28, 28)) for a, b in zip(fields, weights.detach(), strict=True))
+    assert all(
+        torch.equal(a, b.view(28, 28))
+        for a, b in zip(fields, weights.detach(), strict=True)
+    )
 
 
 def test_flipbook_shows_one_frame_at_a_time_and_describes_each():
     frames = [plots.show_images(torch.rand(1, 784)) for _ in range(3)]
-    page = plots.flipbook(frames, ["epoch 1", "epoch 2", "<last>"], alt='weights & "fields"').data
+    page = plots.flipbook(
+        frames, ["epoch 1", "epoch 2", "<last>"], alt='weights & "fields"'
+    ).data
     images = re.findall("<img .*?>", page)
     assert ["hidden" in image for image in images] == [True, True, False]
     assert 'alt="weights &amp; &quot;fields&quot;: epoch 1"' in images[0]
@@ -89,9 +105,13 @@ def test_use_style_makes_figures_that_suit_a_light_and_a_dark_page():
 
 
 def test_every_picture_can_be_shown():
-    names = [file.name for file in resources.files("ffutils").joinpath("pictures").iterdir()]
+    names = [
+        file.name for file in resources.files("ffutils").joinpath("pictures").iterdir()
+    ]
     for name in names:
-        assert ElementTree.fromstring(plots.picture(name.removesuffix(".svg")).data).tag.endswith("svg")
+        assert ElementTree.fromstring(
+            plots.picture(name.removesuffix(".svg")).data
+        ).tag.endswith("svg")
     assert names
 
 
