@@ -1,48 +1,125 @@
-"""Chapter 09: units that see only a part of the image, and peers that keep each of them alive."""
+"""Chapter 09: units that see a part of the image, and peers that keep them alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import unfold
 
-from ffutils.checks import check_fields, check_width
+from ffutils.checks import check_batch, check_count
 from ffutils.layers import normalize
 
 
-class LocalLayer(nn.Module):
-    """A layer whose units stand on a grid, each with weights of its own for a square of the grid below.
+class LocallyConnected2d(nn.Module):
+    """A layer of windows, as `nn.Conv2d`, but with weights of its own for each window.
 
-    LocalLayer(28, 1, 10, 6, 128) stands above images of 28 · 28 pixels with one channel: fields of 10 · 10 pixels, 6
-    apart, make a grid of 4 · 4 with 128 units at each point. It takes (B, channels · side · side), normalises all of it
-    and returns (B, units · grid · grid); its weights are (grid · grid, channels · field · field, units). Raises ValueError for fields that do not cover the grid below, or an input of
-    another width. Hinton 2022, §3.2; derived in chapter 09.
+    It normalises all of its input, then rectifies what each window's units add up:
+    (B, in_features) → (B, out_features), so that it can stand in an `FFNet`. A row
+    holds channel after channel, as `images.flatten(1)` makes it.
+    LocallyConnected2d(28, 1, 10, 6, 128) has 4 · 4 windows of 10 · 10 pixels, 6 apart,
+    with 128 units each; its `weight` is (windows, what a window sees, units).
+
+    Args:
+        size: height and width of the square image, or grid of units, below.
+        in_channels: values at each of its points: 1 for pixels, or units of the layer
+            below.
+        kernel_size: height and width of a window.
+        stride: distance from each window to the next.
+        out_channels: units of each window.
+        padding: how many rows and columns of zeros surround the normalised input.
+        normalize: a function of the input (B, in_features) that returns its like.
+
+    Raises:
+        ValueError: for windows that do not reach from edge to edge exactly, or an input
+            of another width.
+
+    Source: Hinton 2022, §3.2; chapter 09.
     """
 
-    def __init__(self, side, channels, field, stride, units):
-        check_fields(side, channels, field, stride, units)
+    def __init__(
+        self,
+        size: int,
+        in_channels: int,
+        kernel_size: int,
+        stride: int,
+        out_channels: int,
+        padding: int = 0,
+        normalize: Callable = normalize,
+    ) -> None:
+        check_fields(size, in_channels, kernel_size, stride, out_channels, padding)
         super().__init__()
-        self.side, self.channels, self.field, self.stride = side, channels, field, stride
-        self.grid = (side - field) // stride + 1
-        seen = channels * field * field
-        self.weight = nn.Parameter(torch.randn(self.grid**2, seen, units) * (2 / seen) ** 0.5)
-        self.bias = nn.Parameter(torch.zeros(self.grid**2, 1, units))
+        self.size, self.in_channels, self.out_channels = size, in_channels, out_channels
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.normalize = normalize
+        self.output_size = (size + 2 * padding - kernel_size) // stride + 1
+        self.in_features = in_channels * size**2
+        self.out_features = out_channels * self.output_size**2
+        windows, inputs = self.output_size**2, in_channels * kernel_size**2
+        weight = torch.randn(windows, inputs, out_channels) * (2 / inputs) ** 0.5
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(windows, 1, out_channels))
 
-    def drive(self, x):
-        """What every unit adds up, before it is rectified: (B, units · grid · grid)."""
-        check_width(x, self.channels * self.side**2)
-        below = normalize(x).view(-1, self.channels, self.side, self.side)
-        patches = unfold(below, self.field, stride=self.stride)
-        drive = torch.baddbmm(self.bias.to(patches), patches.permute(2, 0, 1), self.weight)
-        return drive.permute(1, 2, 0).flatten(1)
+    def preactivation(self, x: Tensor) -> Tensor:
+        """Return what each unit adds up, before it is rectified: (B, out_features)."""
+        check_batch(x, self.in_features, name="the input of this layer")
+        h = self.normalize(x).to(self.weight.dtype)
+        h = h.view(-1, self.in_channels, self.size, self.size)
+        patches = unfold(h, self.kernel_size, padding=self.padding, stride=self.stride)
+        patches = patches.permute(2, 0, 1)  # (windows, B, what a window sees)
+        sums = torch.baddbmm(self.bias, patches, self.weight)
+        return sums.permute(1, 2, 0).flatten(1)
 
-    def forward(self, x):
-        return torch.relu(self.drive(x))
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activations (B, out_features) for an input (B, in_features)."""
+        return torch.relu(self.preactivation(x))
 
 
-def peer_loss(drive, running, strength=0.03):
-    """Pull each unit's running mean activity towards that of its peers, and pretend that every unit is on.
+def peer_loss(
+    preactivation: Tensor, running_mean: Tensor, weight: float = 0.03
+) -> Tensor:
+    """Pull each unit's mean activation towards its peers', as if every unit were on.
 
-    drive: (B, width), before the ReLU; running: (width,), each unit's mean activity of late, which counts as given.
-    Returns a scalar whose gradient with respect to each drive is strength · (running - its mean) / B, also where the
-    ReLU is off. Hinton 2022, §3.2, and his published code; derived in chapter 09.
+    Args:
+        preactivation: (B, width), before the ReLU.
+        running_mean: (width,), each unit's mean activation of late, taken as given.
+        weight: how strong the pull is.
+
+    Returns:
+        A scalar whose gradient with respect to each preactivation is
+        weight · (running_mean − its mean over the units) / B, also where the ReLU is
+        off.
+
+    Source: Hinton 2022, §3.2, and his published code; chapter 09.
     """
-    return strength * (drive.mean(dim=0) * (running - running.mean())).sum()
+    above_peers = running_mean - running_mean.mean()
+    return weight * (preactivation.mean(dim=0) * above_peers).sum()
+
+
+def check_fields(
+    size: int,
+    in_channels: int,
+    kernel_size: int,
+    stride: int,
+    out_channels: int,
+    padding: int,
+) -> None:
+    """Raise ValueError unless the windows reach from edge to edge exactly."""
+    counts = {"size": size, "in_channels": in_channels, "kernel_size": kernel_size}
+    counts |= {"stride": stride, "out_channels": out_channels}
+    for name, count in counts.items():
+        check_count(name, count)
+    check_count("padding", padding, least=0)
+    if padding >= kernel_size:
+        raise ValueError(
+            f"padding must be less than kernel_size, {kernel_size}, got {padding}: "
+            "some windows would see nothing but zeros"
+        )
+    rest = size + 2 * padding - kernel_size
+    if rest < 0 or rest % stride:
+        raise ValueError(
+            f"windows of {kernel_size}, {stride} apart, do not reach from edge to edge "
+            f"of {size + 2 * padding}: size + 2 · padding - kernel_size must be 0 or "
+            "more, and a multiple of the stride"
+        )
