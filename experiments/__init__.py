@@ -1,1 +1,1 @@
-"""Long runs behind the book's tables: one script each, which writes results/NAME.json."""
+"""Long runs behind the book's tables: each script writes results/NAME.json."""

@@ -1,16 +1,20 @@
-"""Seconds, in one run on the machine at hand: python -m experiments.benchmark [--folder FOLDER]
+"""Seconds, in one run on the machine at hand: python -m experiments.benchmark
 
-Times an epoch and a prediction of each method, beside the machine's own rate of matrix products, and writes
-benchmark.json and benchmark.md. The numbers of epochs that each method needs to reach an error are not measured here:
-they come from the stored runs of `published`, `paper_recipe` and `milestones`, and the seconds to an error are computed,
+Times an epoch and a prediction of each method, beside the machine's own rate of matrix
+products, and writes benchmark.json and benchmark.md. The numbers of epochs that each
+method needs to reach an error are not measured here: they come from the stored runs of
+`published`, `paper_recipe` and `milestones`, and the seconds to an error are computed,
 epochs times seconds per epoch.
 """
+
+from __future__ import annotations
 
 import argparse
 import importlib
 import json
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -18,88 +22,147 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from experiments import milestones, paper_recipe, published
-from experiments.runner import half_precision, processor
-from ffutils import RECIPE, FFNet, Split, error_rate, goodness, hold_out, load_mnist, predict, train
+from experiments.__main__ import usable_device
+from experiments.runner import RESULTS, autocast_bf16, processor, synchronize
+from experiments.storage import replacing
+from ffutils import (
+    RECIPE,
+    FFNet,
+    Split,
+    error_rate,
+    goodness,
+    load_mnist,
+    predict,
+    split_validation,
+    train,
+)
 
 FOLDER = Path(__file__).parent
-GOALS = 6.8, 5.0, 2.0, 1.5, 1.36  # per cent; the first is what the full-batch code states for itself
-TRAINING_IMAGES = 60_000
+GOALS = (
+    6.8,
+    5.0,
+    2.0,
+    1.5,
+    1.36,
+)  # per cent; the first is what the full batch's code states
+TRAIN_IMAGES = 60_000
+FF, BACKPROP = "Forward-Forward, chapter 06", "backpropagation"
+FULL_BATCH = "full batch, as most copied"
 
 
-def method(title, experiment, variant, images, error, turns=1, curve="validation history"):
-    """What is timed: an experiment's trial, on that many images; turns: the layers, if they are trained in turn.
+def method(
+    title, experiment, variant, images, error, turns=1, history="validation_history"
+):
+    """What is timed: an experiment's trial on so many images; all of them for None.
 
-    error: which entry of the stored errors counts; curve: where they are.
+    turns: the number of layers, if they are trained in turn; history: where the stored
+    runs have their errors; error: which of these counts.
     """
     name = experiment.__name__.rpartition(".")[2]
     return {
-        "title": title, "experiment": name, "variant": variant, "images": images, "error": error,
-        "turns": turns, "curve": curve,
+        "title": title, "experiment": name, "variant": variant, "images": images,
+        "error": error, "turns": turns, "history": history,
     }  # fmt: skip
 
 
+DIFFERENCE = "difference target propagation"
 METHODS = [
-    method("the article's recipe", published, "the article's", 6400, "all layers", turns=3),
-    method("full batch, as most copied", published, "full batch", None, "all layers", turns=2),
-    method("the paper's recipe", paper_recipe, "", 4000, "all but the first", curve="test history"),
-    method("Forward-Forward, chapter 06", milestones, "Forward-Forward", 25600, "all layers"),
-    method("backpropagation", milestones, "backpropagation", 25600, "scores"),
-    method("target propagation", milestones, "target propagation", 25600, "scores"),
-    method("difference target propagation", milestones, "difference target propagation", 25600, "scores"),
-]
+    method(
+        "the article's recipe", published, "the article's", 6400, "sum of all layers", 3
+    ),
+    method(FULL_BATCH, published, "full batch", None, "sum of all layers", 2),
+    method(
+        "the paper's recipe", paper_recipe, "default", 4000, "sum without layer 1",
+        history="test_history",
+    ),
+    method(FF, milestones, "Forward-Forward", 25600, "sum of all layers"),
+    method(BACKPROP, milestones, "backpropagation", 25600, "output layer"),
+    method(
+        "target propagation", milestones, "target propagation", 25600, "output layer"
+    ),
+    method(DIFFERENCE, milestones, DIFFERENCE, 25600, "output layer"),
+]  # fmt: skip
 
 
-def measure(split, test, methods=METHODS, repeats=3, square=2048, wide=1000):
-    """The whole benchmark on a training and a test split, as a record; prints what it is at."""
+def measure(
+    split: Split,
+    test: Split,
+    methods: list[dict] = METHODS,
+    repeats: int = 3,
+    size: int = 2048,
+    width: int = 1000,
+) -> dict:
+    """Run the whole benchmark, and print what it is at.
+
+    Args:
+        split, test: to train and to predict on.
+        methods: what is timed, as `method` makes it.
+        repeats: how often; the median counts.
+        size: of the square matrices that the machine's own rate is measured with.
+        width: of the layers whose prediction is timed in half precision, too.
+
+    Returns:
+        The record, which is JSON.
+    """
     device = split.images.device
     record = {
         "machine": machine(device),
-        "matrix rate": {
-            kind: matrix_rate(square, device, dtype)
-            for kind, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+        "matmul_rate": {
+            "float32": matmul_rate(size, device, torch.float32),
+            "bfloat16": matmul_rate(size, device, torch.bfloat16),
         },
         "rows": [],
     }
-    print(record["matrix rate"], flush=True)
-    for chosen in methods:
-        row = time_training(chosen, split, repeats) | time_prediction(chosen, split, test, repeats)
-        kind = row["configuration"].get("matrix products", "float32")
-        rate = row["operations per epoch"] / row["seconds per epoch"] / record["matrix rate"][kind]
-        row |= {"share of the matrix rate": rate, "matrix products": kind} | goals(chosen, row)
+    print(record["matmul_rate"], flush=True)
+    for timed in methods:
+        row = time_training(timed, split, repeats)
+        row |= time_prediction(timed, split, test, repeats)
+        precision = row["configuration"].get("precision", "float32")
+        rate = row["operations_per_epoch"] / row["seconds_per_epoch"]
+        row["share_of_matmul_rate"] = rate / record["matmul_rate"][precision]
+        row["precision"] = precision
+        row |= reached_goals(timed, row)
         record["rows"].append(row)
-        print(json.dumps({key: row[key] for key in ("title", "seconds per epoch", "to")}), flush=True)
-    record["prediction"] = time_wide_prediction(split, test, wide, repeats)
+        shown = {key: row[key] for key in ("title", "seconds_per_epoch", "to_error")}
+        print(json.dumps(shown), flush=True)
+    record["prediction"] = time_wide_prediction(split, test, width, repeats)
     record["ratios"] = ratios(record)
     return record
 
 
 def machine(device):
-    name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
-    return {"device": name, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
 
 
 def seconds_of(work, repeats, device):
     """The median of some runs, after one that warms up."""
-    found = []
+    seconds = []
     for _ in range(repeats + 1):
+        synchronize(device)
         started = time.perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        found.append(time.perf_counter() - started)
-    return statistics.median(found[1:])
+        synchronize(device)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
 
 
-def matrix_rate(size, device, dtype):
+def matmul_rate(size, device, dtype):
     """Operations per second of a square matrix product."""
     a = torch.rand(size, size, device=device, dtype=dtype)
     return 2 * size**3 / seconds_of(lambda: a @ a, 5, device)
 
 
-class Products(TorchDispatchMode):
-    """Counts the operations of matrix products inside a `with` block: a multiplication and an addition per pair.
+class MatmulCounter(TorchDispatchMode):
+    """Counts the operations of matrix products inside a `with` block.
 
-    PyTorch's own counter cannot follow a gradient that ends at a state, as target propagation takes it.
+    A multiplication and an addition for each pair. PyTorch's own counter cannot follow
+    a gradient that ends at a state, as target propagation takes it.
     """
 
     def __init__(self):
@@ -113,43 +176,49 @@ class Products(TorchDispatchMode):
         return result
 
 
-def trial_of(chosen, split):
-    experiment = importlib.import_module(f"experiments.{chosen['experiment']}")
-    configuration = experiment.CONFIGURATION | experiment.VARIANTS[chosen["variant"]]
+def trial_of(timed, split):
+    """A method's trial and its configuration, from seed 0."""
+    experiment = importlib.import_module(f"experiments.{timed['experiment']}")
+    configuration = experiment.CONFIGURATION | experiment.VARIANTS[timed["variant"]]
+    torch.manual_seed(0)
     return experiment.Trial(configuration, split), configuration
 
 
-def time_training(chosen, split, repeats):
-    """Seconds and operations of an epoch, scaled from the images that are timed to all training images."""
-    part = Split(*(half[: chosen["images"]] for half in split))
-    scale = TRAINING_IMAGES / len(part.labels)
-    torch.manual_seed(0)
-    trial, configuration = trial_of(chosen, part)
+def time_training(timed, split, repeats):
+    """Seconds and operations of an epoch, scaled to all training images."""
+    subset = Split(*(tensor[: timed["images"]] for tensor in split))
+    scale = TRAIN_IMAGES / len(subset.labels)
+    trial, configuration = trial_of(timed, subset)
     seconds, operations = [], []
-    for turn in range(chosen["turns"]):
-        epoch = turn * configuration["epochs"] // chosen["turns"]
-        seconds.append(scale * seconds_of(lambda e=epoch: trial.train_epoch(e), repeats, split.images.device))
-        with Products() as products:
+    for turn in range(timed["turns"]):
+        epoch = turn * configuration["epochs"] // timed["turns"]
+        once = seconds_of(
+            lambda epoch=epoch: trial.train_epoch(epoch), repeats, split.images.device
+        )
+        with MatmulCounter() as counter:
             trial.train_epoch(epoch)
-        operations.append(scale * products.operations)
+        seconds.append(scale * once)
+        operations.append(scale * counter.operations)
     return {
-        "title": chosen["title"],
+        "title": timed["title"],
         "configuration": configuration,
-        "images timed": len(part.labels),
-        "seconds per epoch": sum(seconds),
-        "seconds per epoch of each layer": seconds if len(seconds) > 1 else None,
-        "training samples/s": len(seconds) * TRAINING_IMAGES / sum(seconds),
-        "operations per epoch": sum(operations),
+        "timed_images": len(subset.labels),
+        "seconds_per_epoch": sum(seconds),
+        "seconds_per_epoch_by_layer": seconds if len(seconds) > 1 else None,
+        "train_images_per_second": len(seconds) * TRAIN_IMAGES / sum(seconds),
+        "operations_per_epoch": sum(operations),
     }
 
 
-def time_prediction(chosen, split, test, repeats):
-    """Images per second of the method's own way to predict, in batches of 1000; the weights do not matter for it."""
-    torch.manual_seed(0)
-    trial, _ = trial_of(chosen, Split(*(half[:1000] for half in split)))
+def time_prediction(timed, split, test, repeats):
+    """Images per second of the method's own way to predict, in batches of 1000.
+
+    The weights do not matter for it.
+    """
+    trial, _ = trial_of(timed, Split(*(tensor[:1000] for tensor in split)))
     net = trial.net
 
-    def judge(x):
+    def predict_batch(x):
         if isinstance(net, FFNet):
             predict(net, x)
         elif isinstance(trial, published.Trial):
@@ -157,142 +226,192 @@ def time_prediction(chosen, split, test, repeats):
         else:
             net(x).argmax(dim=1)
 
-    def whole():
+    def predict_all():
         with torch.no_grad():
             for x in test.images.split(1000):
-                judge(x)
+                predict_batch(x)
 
-    return {"prediction images/s": len(test.labels) / seconds_of(whole, repeats, test.images.device)}
+    seconds = seconds_of(predict_all, repeats, test.images.device)
+    return {"predict_images_per_second": len(test.labels) / seconds}
 
 
-def goals(chosen, row):
-    """Epochs and computed seconds to each goal: the median over the seeds of the first judged epoch at or below it."""
-    record = json.loads((FOLDER / "results" / f"{chosen['experiment']}.json").read_text(encoding="utf-8"))
-    runs = [run for run in record["runs"] if run["variant"] == chosen["variant"]]
-    curves = [[(epoch, error[chosen["error"]]) for epoch, _, error in run[chosen["curve"]]] for run in runs]
-    told = {}
+def reached_goals(timed, row):
+    """Epochs and computed seconds to each goal, from the stored runs.
+
+    The median over the seeds of the first evaluated epoch at or below the goal.
+    """
+    path = RESULTS / f"{timed['experiment']}.json"
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    curves = [
+        [(epoch, error[timed["error"]]) for epoch, _, error in run[timed["history"]]]
+        for run in runs
+        if run["variant"] == timed["variant"]
+    ]
+    goals = {}
     for goal in GOALS:
-        reached = sorted(next((epoch for epoch, error in curve if error <= goal), float("inf")) for curve in curves)
-        middle = reached[len(reached) // 2]
-        told[f"{goal:g} %"] = None if middle == float("inf") else {"epochs": middle, "seconds": seconds_to(middle, row)}
-    last = statistics.median(curve[-1][1] for curve in curves)
-    return {"to": told, "seeds": len(runs), "judged on": chosen["curve"].split()[0], "last error": last}
+        reached = sorted(
+            next((epoch for epoch, error in curve if error <= goal), float("inf"))
+            for curve in curves
+        )
+        median = reached[len(reached) // 2]
+        never = median == float("inf")
+        goals[f"{goal:g} %"] = (
+            None if never else {"epochs": median, "seconds": seconds_to(median, row)}
+        )
+    return {
+        "to_error": goals,
+        "seeds": len(curves),
+        "evaluated_on": timed["history"].removesuffix("_history"),
+        "last_error": statistics.median(curve[-1][1] for curve in curves),
+    }
 
 
 def seconds_to(epochs, row):
     """Epochs of a whole net, or of one layer after another, in seconds."""
-    if row["seconds per epoch of each layer"] is None:
-        return epochs * row["seconds per epoch"]
-    each = row["configuration"]["epochs"] // len(row["seconds per epoch of each layer"])
-    return sum(row["seconds per epoch of each layer"][epoch // each] for epoch in range(epochs))
+    by_layer = row["seconds_per_epoch_by_layer"]
+    if by_layer is None:
+        return epochs * row["seconds_per_epoch"]
+    epochs_of_each = row["configuration"]["epochs"] // len(by_layer)
+    return sum(by_layer[epoch // epochs_of_each] for epoch in range(epochs))
 
 
 @torch.no_grad()
 def quick_predict(net, x):
-    """`predict`'s labels, but for rounding: one product for the first layer's ten, bfloat16 for the layers above."""
+    """`predict`'s labels, but for rounding, for less.
+
+    One product serves the first layer's ten labels, and the layers above multiply in
+    bfloat16.
+    """
     first, *above = net.layers
     blank = x.clone()
     blank[:, :10] = 0
-    length = ((blank.square().sum(dim=1, keepdim=True) + 1) / x.shape[1] + 1e-8).sqrt()
+    squares = blank.square().sum(dim=1, keepdim=True) + 1
+    length = (squares / x.shape[1] + 1e-8).sqrt()
     image = blank @ first.weight.T
     scores = []
-    for label in range(10):  # as in `first_layer_goodness`, but the activities are needed
+    for label in range(10):  # as `label_goodness_first_layer`, and keep the activations
         h = torch.relu((image + first.weight[:, label]) / length + first.bias)
-        found = goodness(h)
+        score = goodness(h)
         for layer in above:
-            with half_precision(x.device):
+            with autocast_bf16(x.device):
                 h = layer(h)
-            found = found + goodness(h.float())
-        scores.append(found)
+            score = score + goodness(h)
+        scores.append(score)
     return torch.stack(scores, dim=1).argmax(dim=1)
 
 
 def time_wide_prediction(split, test, width, repeats, images=10_000):
-    """Seconds to predict all test images with three layers of that width, plainly and in half precision.
+    """Seconds to predict all test images with three wide layers, plainly and quickly.
 
-    The net is trained for an epoch on some images, so that its answers are no close calls.
+    The net is trained for an epoch on some images, so that its answers are no close
+    calls.
     """
     torch.manual_seed(0)
     device = test.images.device
     net = FFNet(test.images.shape[1], width, width, width).to(device)
-    train(net, Split(*(part[:images] for part in split)), **(RECIPE | {"epochs": 1}), progress=False)
+    subset = Split(*(tensor[:images] for tensor in split))
+    train(net, subset, **(RECIPE | {"epochs": 1}), progress=False)
 
-    def whole(judge):
-        return torch.cat([judge(net, x) for x in test.images.split(1000)])
+    def predictions(predict_batch):
+        return torch.cat([predict_batch(net, x) for x in test.images.split(1000)])
 
-    plain, quick = whole(predict), whole(quick_predict)
+    plain, quick = predictions(predict), predictions(quick_predict)
     return {
         "width": width,
         "images": len(test.labels),
-        "seconds, predict": seconds_of(lambda: whole(predict), repeats, device),
-        "seconds, bfloat16": seconds_of(lambda: whole(quick_predict), repeats, device),
-        "answers that agree": (plain == quick).float().mean().item(),
-        "error, predict": error_rate(plain, test.labels),
-        "error, bfloat16": error_rate(quick, test.labels),
+        "seconds_predict": seconds_of(lambda: predictions(predict), repeats, device),
+        "seconds_bfloat16": seconds_of(
+            lambda: predictions(quick_predict), repeats, device
+        ),
+        "agreement": (plain == quick).float().mean().item(),
+        "error_predict": error_rate(plain, test.labels),
+        "error_bfloat16": error_rate(quick, test.labels),
     }
+
+
+RATIOS = {
+    "ff_over_backprop_to_error": "Forward-Forward to 1.5 % over backpropagation to "
+    "1.5 %",
+    "full_batch_over_ff_to_error": "all 1000 epochs a layer of the full batch, which "
+    "it needs for the 6.8 % that it states, over Forward-Forward to 1.5 %",
+    "ff_over_backprop_per_epoch": "an epoch of Forward-Forward over one of "
+    "backpropagation",
+}
 
 
 def ratios(record):
     """The headline: what Forward-Forward's recipe takes beside the others."""
     rows = {row["title"]: row for row in record["rows"]}
-    ours, full_batch = rows.get("Forward-Forward, chapter 06"), rows.get("full batch, as most copied")
 
-    def seconds(title, goal):
-        reached = rows[title]["to"][goal] if title in rows else None
+    def seconds_to_goal(title):
+        reached = rows[title]["to_error"]["1.5 %"] if title in rows else None
         return reached and reached["seconds"]
 
-    def quotient(a, b):
+    def seconds_per_epoch(title):
+        return rows[title]["seconds_per_epoch"] if title in rows else None
+
+    def ratio(a, b):
         return a / b if a and b else None
 
-    mine = seconds("Forward-Forward, chapter 06", "1.5 %")
+    full_batch = rows.get(FULL_BATCH)
+    epochs = full_batch and full_batch["configuration"]["epochs"]
+    whole = full_batch and seconds_to(epochs, full_batch)
     return {
-        "Forward-Forward to 1.5 % over backpropagation to 1.5 %": quotient(mine, seconds("backpropagation", "1.5 %")),
-        "all 1000 epochs a layer of the full batch, which it needs for the 6.8 % that it states, over Forward-Forward to 1.5 %": quotient(
-            full_batch and seconds_to(full_batch["configuration"]["epochs"], full_batch), mine
+        "ff_over_backprop_to_error": ratio(
+            seconds_to_goal(FF), seconds_to_goal(BACKPROP)
         ),
-        "an epoch of Forward-Forward over one of backpropagation": quotient(
-            ours and ours["seconds per epoch"],
-            rows["backpropagation"]["seconds per epoch"] if "backpropagation" in rows else None,
+        "full_batch_over_ff_to_error": ratio(whole, seconds_to_goal(FF)),
+        "ff_over_backprop_per_epoch": ratio(
+            seconds_per_epoch(FF), seconds_per_epoch(BACKPROP)
         ),
     }
 
 
 def table(record):
     """The record as a Markdown table that names the machine."""
-    m = record["machine"]
-    rates = ", ".join(f"{rate / 1e9:.0f} in {kind}" for kind, rate in record["matrix rate"].items())
+    m, p = record["machine"], record["prediction"]
+    rates = ", ".join(
+        f"{rate / 1e9:.0f} in {kind}" for kind, rate in record["matmul_rate"].items()
+    )
+    titles = ["Method", "seconds per epoch", "samples/s", "share of the matrix rate"]
+    titles.append("prediction, images/s")
+    titles += [f"to {goal:g} %: epochs, seconds" for goal in GOALS]
+    titles.append("at the end of the stored run")
     lines = [
-        f"Measured on {m['device']}, {m['cores']} cores, {m['threads']} threads, PyTorch {m['torch']}. A product of "
-        f"large square matrices runs at (10⁹ operations/s): {rates}.",
+        f"Measured on {m['device']}, {m['cores']} cores, {m['threads']} threads, "
+        f"PyTorch {m['torch']}. A product of large square matrices runs at (10⁹ "
+        f"operations/s): {rates}.",
         "",
-        "| Method | seconds per epoch | samples/s | share of the matrix rate | prediction, images/s | "
-        + " | ".join(f"to {goal:g} %: epochs, seconds" for goal in GOALS)
-        + " | at the end of the stored run |",
-        "|---" * (6 + len(GOALS)) + "|",
+        f"| {' | '.join(titles)} |",
+        "|---" * len(titles) + "|",
     ]
     for row in record["rows"]:
         cells = [
             row["title"],
-            f"{row['seconds per epoch']:.1f}",
-            f"{row['training samples/s']:,.0f}",
-            f"{100 * row['share of the matrix rate']:.0f} % ({row['matrix products']})",
-            f"{row['prediction images/s']:,.0f}",
+            f"{row['seconds_per_epoch']:.1f}",
+            f"{row['train_images_per_second']:,.0f}",
+            f"{100 * row['share_of_matmul_rate']:.0f} % ({row['precision']})",
+            f"{row['predict_images_per_second']:,.0f}",
         ]
-        for reached in row["to"].values():
-            cells.append("not reached" if reached is None else f"{reached['epochs']}, {reached['seconds']:.0f}")
-        cells.append(f"{row['last error']:.2f} %")
-        lines.append("| " + " | ".join(cells) + " |")
-    p = record["prediction"]
+        for goal in row["to_error"].values():
+            cells.append(
+                "not reached" if goal is None
+                else f"{goal['epochs']}, {goal['seconds']:.0f}"
+            )  # fmt: skip
+        cells.append(f"{row['last_error']:.2f} %")
+        lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
-        "Seconds to an error are computed: epochs of stored runs (median of their seeds, judged on the validation split,"
-        " the paper's recipe on the test set every ten epochs) times the seconds per epoch measured here. For recipes"
-        " that train one layer after another, an epoch is one of the whole net in the second column, and one of a layer"
-        " in the later ones.",
+        "Seconds to an error are computed: epochs of stored runs (median of their "
+        "seeds, evaluated on the validation split, the paper's recipe on the test set "
+        "every ten epochs) times the seconds per epoch measured here. For recipes that "
+        "train one layer after another, an epoch is one of the whole net in the second "
+        "column, and one of a layer in the later ones.",
         "",
-        f"Predicting {p['images']:,} images with three layers of {p['width']}: {p['seconds, predict']:.1f} s with"
-        f" `predict`, {p['seconds, bfloat16']:.1f} s with the shared first layer and the other products in bfloat16, which"
-        f" gives the same answer for {100 * p['answers that agree']:.2f} % of the images.",
+        f"Predicting {p['images']:,} images with three layers of {p['width']}: "
+        f"{p['seconds_predict']:.1f} s with `predict`, {p['seconds_bfloat16']:.1f} s "
+        "with the shared first layer and the other products in bfloat16, which gives "
+        f"the same answer for {100 * p['agreement']:.2f} % of the images.",
     ]
     return "\n".join(lines)
 
@@ -300,24 +419,46 @@ def table(record):
 def headline(record):
     """The ratios as a Markdown table, for the README."""
     m = record["machine"]
-    lines = [f"| One run on {m['device']}, {m['threads']} threads | times as long |", "|---|---|"]
-    for title, ratio in record["ratios"].items():
-        lines.append(f"| {title} | {'not reached' if ratio is None else f'{ratio:.1f}'} |")
+    lines = [
+        f"| One run on {m['device']}, {m['threads']} threads | times as long |",
+        "|---|---|",
+    ]
+    for key, title in RATIOS.items():
+        ratio = record["ratios"][key]
+        lines.append(
+            f"| {title} | {'not reached' if ratio is None else f'{ratio:.1f}'} |"
+        )
     return "\n".join(lines)
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where benchmark.json and benchmark.md are written")
-    chosen = parser.parse_args()
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.benchmark", description=__doc__.splitlines()[0]
+    )
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", type=usable_device, default=default)
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER,
+        help="where benchmark.json and benchmark.md are written",
+    )  # fmt: skip
+    args = parser.parse_args()
+    sys.stdout.reconfigure(encoding="utf-8")
     try:
-        training, test = load_mnist(chosen.device)
-        record = measure(hold_out(training)[0], test)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.exit(2, f"python -m experiments.benchmark: error: {error}\n")
-    (chosen.folder / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (chosen.folder / "benchmark.md").write_text(table(record) + "\n", encoding="utf-8")
+        train_split, test = load_mnist(args.device)
+        record = measure(split_validation(train_split)[0], test)
+        texts = {
+            "benchmark.json": json.dumps(record, indent=1),
+            "benchmark.md": table(record),
+        }
+        for name, text in texts.items():
+            with replacing(args.folder / name) as unfinished:
+                unfinished.write_text(text + "\n", encoding="utf-8")
+    except KeyboardInterrupt:
+        print("\nstopped: nothing was written", file=sys.stderr)
+        sys.exit(130)
+    except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        parser.exit(2, f"python -m experiments.benchmark: error: {message}\n")
     print(table(record))
 
 

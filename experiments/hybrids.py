@@ -1,4 +1,4 @@
-"""Four fully connected layers that learn from images without labels (§3.2), at half the paper's width."""
+"""Four fully connected layers that learn without labels (§3.2), at half its width."""
 
 from experiments import unsupervised
 from experiments.unsupervised import Trial
@@ -6,13 +6,13 @@ from experiments.unsupervised import Trial
 __all__ = ["CONFIGURATION", "PAPER", "SEEDS", "STAGES", "TITLE", "VARIANTS", "Trial"]
 
 TITLE = "Unsupervised, hybrid images, fully connected"
-PAPER = {"section": "3.2", "test error": 1.37}
+PAPER = {"section": "3.2", "test_error": 1.37}
 CONFIGURATION = unsupervised.RECIPE | {
     "network": [784, 1000, 1000, 1000, 1000],
-    "paper's size": "4 layers of 2000, 100 epochs",
-    "grids": [[28, 1, 28, 1, 1000], [1, 1000, 1, 1, 1000], [1, 1000, 1, 1, 1000], [1, 1000, 1, 1, 1000]],
+    "paper_network": "4 layers of 2000, 100 epochs",
+    "grids": [[28, 1, 28, 1, 1000], *[[1, 1000, 1, 1, 1000]] * 3],
     "epochs": 40,
 }
-VARIANTS = {"": {}}
+VARIANTS = {"default": {}}
 SEEDS = (0,)
 STAGES = ("test",)

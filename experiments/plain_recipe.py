@@ -1,4 +1,4 @@
-"""The plain recipe of chapters 01-05, with a control whose upper layers stay as they were drawn."""
+"""The plain recipe of chapters 01-05; its control has untrained upper layers."""
 
 import copy
 
@@ -8,45 +8,52 @@ from experiments.runner import NetTrial, net_errors
 from ffutils import FFNet, train_epoch
 
 TITLE = "Supervised, the plain recipe of part 1"
-PAPER = {"section": "3.3, without its hard negatives", "test error": None}
+PAPER = {"section": "3.3, without its hard negatives", "test_error": None}
 CONFIGURATION = {
     "network": [784, 500, 500, 500],
     "loss": "logistic, width x (goodness - 1)",
-    "negatives": "random, fresh on every batch",
-    "label strength": 1.0,
+    "negatives": "random, new on every batch",
+    "label_strength": 1.0,
     "optimizer": "Adam",
     "lr": 0.001,
-    "batch size": 256,
+    "batch_size": 256,
     "epochs": 15,
-    "judge every": 1000,
+    "eval_every": 1000,
 }
-VARIANTS = {"": {}}
+VARIANTS = {"default": {}}
 SEEDS = (0, 1, 2, 3, 4)
 STAGES = ("validation", "test")
 
 
 class Trial(NetTrial):
     def __init__(self, configuration, split):
-        self.configuration, self.split = configuration, split
-        self.net = FFNet(*configuration["network"]).to(split.images.device)
-        self.drawn = copy.deepcopy(self.net)
-        self.optimizers = [torch.optim.Adam(layer.parameters(), lr=configuration["lr"]) for layer in self.net.layers]
+        c = self.configuration = configuration
+        self.split = split
+        self.net = FFNet(*c["network"], label_strength=c["label_strength"])
+        self.net.to(split.images.device)
+        self.untrained = copy.deepcopy(self.net)
+        self.optimizers = [
+            torch.optim.Adam(layer.parameters(), lr=c["lr"])
+            for layer in self.net.layers
+        ]
 
     def train_epoch(self, epoch):
-        layers = list(range(len(self.net.layers)))
-        train_epoch(
-            self.net, self.optimizers, self.split, layers, self.configuration["batch size"], progress=False
-        )  # fmt: skip
+        layer_indices = range(len(self.net.layers))
+        batch_size = self.configuration["batch_size"]
+        return train_epoch(
+            self.net, self.optimizers, self.split, layer_indices, batch_size
+        )
 
     def errors(self, split):
-        """Of the net, and of the control: its trained first layer below the upper layers as they were drawn."""
-        control = copy.deepcopy(self.drawn)
+        """Of the net, and of its trained first layer below untrained upper layers."""
+        control = copy.deepcopy(self.untrained)
         control.layers[0] = self.net.layers[0]
-        return super().errors(split) | {"error, upper layers random": net_errors(control, split)}
+        error = {"error_upper_layers_untrained": net_errors(control, split)}
+        return super().errors(split) | error
 
     def state_dict(self):
-        return super().state_dict() | {"drawn": self.drawn.state_dict()}
+        return super().state_dict() | {"untrained": self.untrained.state_dict()}
 
     def load_state_dict(self, state):
         super().load_state_dict(state)
-        self.drawn.load_state_dict(state["drawn"])
+        self.untrained.load_state_dict(state["untrained"])

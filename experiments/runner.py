@@ -1,182 +1,226 @@
-"""What all experiments share: seeds, epochs with checkpoints between them, errors, and one file of results.
+"""What all experiments share: seeds, checkpoints, errors, one file of results.
 
 An experiment is a module of this package with
 
-- `TITLE`, and `PAPER`: the paper's section and its test error in per cent, or None where it has no counterpart;
-- `CONFIGURATION`: everything that was chosen, as plain numbers and words, "epochs" among them;
-- `VARIANTS`: what differs from `CONFIGURATION`, by name; `{"": {}}` where nothing does;
-- `SEEDS` and `STAGES`: "validation" trains on 50,000 images and judges the 10,000 held out, where choices are made;
-  "test" trains on all 60,000 and judges the test set; "held out" is the first, which at its end judges the test set too;
-- `Trial(configuration, split)`: one network in training, with `train_epoch(epoch)`, counted from 0, `errors(split)`,
-  which returns {"error": {"layer 1": per cent, …}}, `state_dict()` and `load_state_dict(state)`.
+- `TITLE`, and `PAPER`: the paper's section and its test error in per cent, or None
+  where it has no counterpart;
+- `CONFIGURATION`: everything that was chosen, as numbers and words, "epochs" among
+  them;
+- `VARIANTS`: what differs from `CONFIGURATION`, by name; `{"default": {}}` where
+  nothing does;
+- `SEEDS` and `STAGES`: "validation" trains on 50,000 images and evaluates on the other
+  10,000, where choices are made; "test" trains on all 60,000 and evaluates on the test
+  set; "validation_and_test" is the first, which at its end reads the test set, too;
+- `Trial(configuration, split)`: one network in training, with `net`,
+  `train_epoch(epoch)`, counted from 0, which returns the epoch's mean loss or losses,
+  `errors(split)`, which returns {"error": {"layer 1": per cent, …}}, `state_dict()` and
+  `load_state_dict(state)`.
+
+Several processes may run one experiment at once, say each with seeds of its own:
+results are merged under a lock, and a run that another process is at is refused.
 """
 
+from __future__ import annotations
+
 import json
-import os
 import platform
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import torch
 import torchvision
 
-from ffutils import error_rate, hold_out, layer_goodness, load_mnist
+from experiments.checkpoint import Checkpoint
+from experiments.storage import locked, replacing
+from ffutils import Split, error_rate, layer_errors, load_mnist, split_validation
 
 RESULTS = Path(__file__).parent / "results"
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
-def run(name, experiment, seeds=None, epochs=None, device="cpu", results=RESULTS, checkpoints=CHECKPOINTS, splits=None):
-    """Run what is missing of an experiment and return its record, which is written after every finished run.
+def run(
+    name: str,
+    experiment,
+    seeds: list[int] | None = None,
+    epochs: int | None = None,
+    device: str | torch.device = "cpu",
+    results: str | Path = RESULTS,
+    checkpoints: str | Path | None = None,
+    splits: tuple[Split, Split] | None = None,
+) -> dict:
+    """Run what is missing of an experiment.
 
-    splits: the training and the test `Split`, MNIST's unless given. A checkpoint is written after every epoch; a run
-    that was interrupted goes on from it, to the same end as one that was not.
+    A checkpoint is written after every epoch; a run that was interrupted goes on from
+    it, to the same end as one that was not.
+
+    Args:
+        name: of the file of results, and of the checkpoints.
+        experiment: a module of this package, or what has its attributes.
+        seeds, epochs: instead of the experiment's own.
+        device: "cpu", "cuda" or "cuda:1".
+        results: the folder of NAME.json, which is written after every finished run.
+        checkpoints: their folder; where results go elsewhere, a folder beside them.
+        splits: the training and the test `Split`, MNIST's unless given.
+
+    Returns:
+        The record: what NAME.json holds at the end.
+
+    Raises:
+        ValueError: for results of other settings, or a file that holds none.
+        BlockingIOError: where another process is at one of the runs.
+        FloatingPointError: for a training that has diverged.
     """
-    configuration = experiment.CONFIGURATION | ({} if epochs is None else {"epochs": epochs})
-    everything, test = load_mnist(device) if splits is None else splits
-    path = Path(results) / f"{name}.json"
-    record = read(path, name, experiment, configuration)
+    device, results = torch.device(device), Path(results)
+    if checkpoints is None:
+        own = results.resolve() == RESULTS.resolve()
+        checkpoints = CHECKPOINTS if own else results / "checkpoints"
+    new = new_record(name, experiment, epochs)
+    path = results / f"{name}.json"
+    record = read(path, new)
+    train, test = load_mnist(device) if splits is None else splits
     for seed in experiment.SEEDS if seeds is None else seeds:
-        for variant, changes in experiment.VARIANTS.items():
-            if any((r["seed"], r["variant"]) == (seed, variant) for r in record["runs"]):
+        for variant, changes in new["variants"].items():
+            if has_run(record, seed, variant):
                 continue
-            checkpoint = Checkpoint(
-                Path(checkpoints) / f"{name} {variant} {seed}.pt".replace(" ", "_"), configuration | changes
-            )
-            record["runs"].append(
-                {"seed": seed, "variant": variant, **environment(device)}
-                | run_stages(experiment, configuration | changes, seed, everything, test, checkpoint)
-            )
-            record["summary"] = summary(record["runs"])
-            write(path, record)
-            checkpoint.path.unlink(missing_ok=True)
+            configuration = new["configuration"] | changes
+            checkpoint = Checkpoint(checkpoints, name, variant, seed, configuration)
+            with checkpoint.owned():
+                record = read(path, new)
+                if has_run(record, seed, variant):  # finished elsewhere in the meantime
+                    continue
+                result = run_stages(experiment, configuration, train, test, checkpoint)
+                entry = {"seed": seed, "variant": variant}
+                record = add_run(path, new, entry | environment(device) | result)
+                checkpoint.delete()
     return record
 
 
-def run_stages(experiment, configuration, seed, everything, test, checkpoint):
-    """Errors and seconds of one seed: trained for validation, then once more for the test set, as STAGES says."""
-    fit, validation = hold_out(everything)
+def run_stages(
+    experiment, configuration: dict, train: Split, test: Split, checkpoint: Checkpoint
+) -> dict:
+    """Train for each stage of an experiment; returns errors, histories and seconds."""
+    train_part, validation = split_validation(train)
+    device, epochs = train.images.device, configuration["epochs"]
     finished = checkpoint.load().get("finished", {})
     for stage in experiment.STAGES:
         if stage in finished.get("stages", []):
             continue
-        seen, judged = (everything, test) if stage == "test" else (fit, validation)
-        kind = "test" if stage == "test" else "validation"
-        torch.manual_seed(seed)
-        trial = experiment.Trial(configuration, seen)
-        epoch, seconds, history = checkpoint.restore(trial, stage)
-        while epoch < configuration["epochs"]:
+        on_test = stage == "test"
+        learn_from, evaluate_on = (train, test) if on_test else (train_part, validation)
+        kind = "test" if on_test else "validation"
+        trial, epoch, seconds, history = begin(
+            experiment, configuration, learn_from, checkpoint, stage
+        )
+        while epoch < epochs:
             started = time.perf_counter()
-            trial.train_epoch(epoch)
+            losses = trial.train_epoch(epoch)
+            synchronize(device)  # else the clock stops before the GPU has finished
             epoch, seconds = epoch + 1, seconds + time.perf_counter() - started
-            print(f"seed {seed}, {stage}: epoch {epoch}/{configuration['epochs']}, {seconds:.0f} s", flush=True)
-            if epoch % configuration["judge every"] == 0 and epoch < configuration["epochs"]:
-                history.append([epoch, round(seconds, 1), trial.errors(judged)["error"]])
-                print(f"  {history[-1][2]}", flush=True)
-            checkpoint.save(trial, stage, epoch, seconds, history, finished)
-        errors = {f"{kind} {key}": value for key, value in trial.errors(judged).items()}
-        if stage == "held out":
-            errors |= {f"test {key}": value for key, value in trial.errors(test).items()}
-        history.append([epoch, round(seconds, 1), errors[f"{kind} error"]])
-        finished = finished | errors | {f"{kind} history": history, f"{kind} seconds to train": round(seconds, 1)}
+            check_converging(trial.net, losses, f"{checkpoint.title}, epoch {epoch}")
+            print(
+                f"{checkpoint.title}, {stage}: epoch {epoch}/{epochs}, {seconds:.0f} s",
+                flush=True,
+            )
+            if epoch % configuration["eval_every"] == 0 and epoch < epochs:
+                error = trial.errors(evaluate_on)["error"]
+                history.append([epoch, round(seconds, 1), error])
+                print(f"  {error}", flush=True)
+            checkpoint.save(trial, stage, epoch, seconds, history, finished, device)
+        errors = prefixed(kind, trial.errors(evaluate_on))
+        if stage == "validation_and_test":
+            errors |= prefixed("test", trial.errors(test))
+        history.append([epoch, round(seconds, 1), errors[f"{kind}_error"]])
+        finished = finished | errors
+        finished[f"{kind}_history"] = history
+        finished[f"{kind}_seconds_to_train"] = round(seconds, 1)
         finished["stages"] = [*finished.get("stages", []), stage]
         print(f"  {errors}", flush=True)
     return {key: value for key, value in finished.items() if key != "stages"}
 
 
-class Checkpoint:
-    """One file that holds a run between two epochs: network, optimisers, random numbers, and what is finished."""
+def begin(experiment, configuration, split, checkpoint, stage):
+    """A new trial, put where its checkpoint left it, if there is one that fits.
 
-    def __init__(self, path, configuration):
-        self.path, self.configuration = path, configuration
+    Returns (trial, epochs done, seconds so far, history).
+    """
+    while True:
+        torch.manual_seed(checkpoint.seed)
+        trial = experiment.Trial(configuration, split)
+        left = checkpoint.restore(trial, stage, split.images.device)
+        if left is not None:
+            return trial, *left
 
-    def load(self):
-        """What the file holds, or {} where there is none, or none that can be read, or one of another configuration."""
-        try:
-            held = torch.load(self.path, weights_only=True)
-        except FileNotFoundError:
-            return {}
-        except Exception as error:
-            print(f"{self.path.name} cannot be read ({type(error).__name__}): this run starts anew", file=sys.stderr)
-            return {}
-        return held if held["configuration"] == self.configuration else {}
 
-    def restore(self, trial, stage):
-        """Put the trial where it was left: returns (epochs done, seconds so far, history)."""
-        held = self.load()
-        if held.get("stage") != stage:
-            return 0, 0.0, []
-        trial.load_state_dict(held["trial"])
-        torch.set_rng_state(held["rng"])
-        if held["cuda rng"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(held["cuda rng"])
-        return held["epoch"], held["seconds"], held["history"]
+def prefixed(kind: str, errors: dict) -> dict:
+    return {f"{kind}_{key}": value for key, value in errors.items()}
 
-    def save(self, trial, stage, epoch, seconds, history, finished):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        torch.save(
-            {
-                "configuration": self.configuration,
-                "stage": stage,
-                "epoch": epoch,
-                "seconds": seconds,
-                "history": history,
-                "finished": finished,
-                "trial": trial.state_dict(),
-                "rng": torch.get_rng_state(),
-                "cuda rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-            },
-            unfinished,
+
+def check_converging(net, losses, where: str) -> None:
+    """Raise FloatingPointError unless an epoch's losses and all weights are finite."""
+    values = [*net.parameters()] + ([] if losses is None else [torch.as_tensor(losses)])
+    if not all(value.isfinite().all() for value in values):
+        raise FloatingPointError(
+            f"{where}: a loss or a weight is not finite, the training has diverged; "
+            "lower lr. The checkpoint of the epoch before is kept"
         )
-        os.replace(unfinished, self.path)
 
 
-def half_precision(device, enabled=True):
-    """Matrix products in bfloat16. Without the cache, which would hold the weights of the first step for the epoch."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled, cache_enabled=False)
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def autocast_bf16(device: torch.device, enabled: bool = True) -> torch.autocast:
+    """Matrix products in bfloat16, inside a `with` block.
+
+    Without the cache, which would hold the weights of the first step for the epoch.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled, cache_enabled=False)
 
 
 class NetTrial:
-    """What trials of an `FFNet` share. A subclass sets `net` and `optimizers`, a list, and has `train_epoch`."""
+    """What trials of an `FFNet` share.
+
+    A subclass sets `net` and `optimizers`, a list, and has `train_epoch`.
+    """
 
     def errors(self, split):
         return {"error": net_errors(self.net, split)}
 
     def state_dict(self):
-        return {"net": self.net.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        return {"net": self.net.state_dict(), "optimizers": optimizers}
 
     def load_state_dict(self, state):
         self.net.load_state_dict(state["net"])
-        for optimizer, held in zip(self.optimizers, state["optimizers"], strict=True):
+        pairs = zip(self.optimizers, state["optimizers"], strict=True)
+        for optimizer, held in pairs:
             optimizer.load_state_dict(held)
 
 
-def net_errors(net, split):
-    """What `goodness_errors` says of an `FFNet` on the images of a split."""
-    return goodness_errors(layer_goodness(net, split.images), split.labels)
+def net_errors(net, split: Split) -> dict[str, float]:
+    """`layer_errors` of an `FFNet`, rounded."""
+    return {key: round(error, 2) for key, error in layer_errors(net, split).items()}
 
 
-def goodness_errors(per_layer, labels):
-    """Error in per cent of each layer's goodness (B, 10, L), of the sum, and of the sum without the first layer."""
-    count = per_layer.shape[2]
-    sums = {f"layer {k + 1}": [k] for k in range(count)}
-    if count > 1:
-        sums |= {"all but the first": list(range(1, count)), "all layers": list(range(count))}
+def score_errors(scores: dict[str, torch.Tensor], labels: torch.Tensor) -> dict:
+    """Error in per cent, rounded, of the labels with the largest scores.
+
+    scores: tensors (B, n_classes) by name; labels: (B,).
+    """
     return {
-        key: round(error_rate(per_layer[:, :, layers].sum(dim=2).argmax(dim=1), labels), 2)
-        for key, layers in sums.items()
+        key: round(error_rate(score.argmax(dim=1), labels), 2)
+        for key, score in scores.items()
     }
 
 
-def environment(device):
-    on_gpu = str(device).startswith("cuda")
+def environment(device: torch.device) -> dict:
+    """The device's name, and the versions of what computes."""
+    cpu = f"CPU ({processor()}), threads: {torch.get_num_threads()}"
+    on_gpu = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name()
-        if on_gpu
-        else f"CPU ({processor()}), threads: {torch.get_num_threads()}",
+        "device": torch.cuda.get_device_name(device) if on_gpu else cpu,
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -185,52 +229,91 @@ def environment(device):
     }
 
 
-def processor():
+def processor() -> str:
     """The CPU's own name where the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name")).replace("/", " ")
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line for line in lines if line.startswith("model name"))
+        return name.split(":")[1].strip().replace("/", " ")
     except (OSError, StopIteration):
         return platform.machine()
 
 
-def summary(runs):
-    """For each variant and kind of error, the median, the least and the greatest over the seeds."""
-    told = {}
+def summary(runs: list[dict]) -> dict:
+    """For each variant and kind of error, median, least and greatest over the seeds."""
+    result = {}
     for variant in dict.fromkeys(run["variant"] for run in runs):
-        mine = [run for run in runs if run["variant"] == variant]
-        kinds = [key for key in mine[0] if "error" in key]
-        told[variant] = {
-            kind: {key: spread([run[kind][key] for run in mine]) for key in mine[0][kind]} for kind in kinds
+        same = [run for run in runs if run["variant"] == variant]
+        kinds = [key for key in same[0] if "error" in key]
+        result[variant] = {
+            kind: {
+                key: spread([run[kind][key] for run in same]) for key in same[0][kind]
+            }
+            for kind in kinds
         }
-    return told
+    return result
 
 
 def spread(values):
-    return {"median": round(statistics.median(values), 2), "least": min(values), "greatest": max(values)}
+    median = round(statistics.median(values), 2)
+    return {"median": median, "least": min(values), "greatest": max(values)}
 
 
-def read(path, name, experiment, configuration):
-    """The record at path, or a new one. Exits where path holds results of another configuration."""
-    if not path.exists():
-        return {
-            "name": name,
-            "title": experiment.TITLE,
-            "paper": experiment.PAPER,
-            "dataset": "mnist",
-            "configuration": configuration,
-            "variants": experiment.VARIANTS,
-            "runs": [],
-        }
-    record = json.loads(path.read_text())
-    if record["configuration"] != configuration:
-        sys.exit(f"{path.name} holds results of another configuration: move it away, or say --results FOLDER")
-    record["variants"] = experiment.VARIANTS
+def new_record(name: str, experiment, epochs: int | None = None) -> dict:
+    """The record of an experiment before its first run; epochs: instead of its own."""
+    other = {} if epochs is None else {"epochs": epochs}
+    record = {
+        "name": name,
+        "title": experiment.TITLE,
+        "paper": experiment.PAPER,
+        "dataset": "mnist",
+        "configuration": experiment.CONFIGURATION | other,
+        "variants": {
+            variant: changes | (other if "epochs" in changes else {})
+            for variant, changes in experiment.VARIANTS.items()
+        },
+        "runs": [],
+    }
+    return json.loads(json.dumps(record))  # tuples become lists, as in the file
+
+
+def has_run(record: dict, seed: int, variant: str) -> bool:
+    return any((r["seed"], r["variant"]) == (seed, variant) for r in record["runs"])
+
+
+def add_run(path: Path, new: dict, entry: dict) -> dict:
+    """Add a run to the record at path, whatever others have added in the meantime."""
+    with locked(path):
+        record = read(path, new)
+        if not has_run(record, entry["seed"], entry["variant"]):
+            record["runs"].append(entry)
+        record["summary"] = summary(record["runs"])
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        with replacing(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     return record
 
 
-def write(path, record):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+def read(path: Path, new: dict) -> dict:
+    """The record at path, or the new one where there is none.
+
+    Raises:
+        ValueError: for results of other settings, or a file that holds none.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        runs, variants = record["runs"], record["variants"]
+        ran = {run["variant"]: variants[run["variant"]] for run in runs}
+    except FileNotFoundError:
+        return new | {"runs": []}
+    except (ValueError, LookupError, TypeError) as error:
+        problem = f"holds no results ({type(error).__name__})"
+    else:
+        same = record["configuration"] == new["configuration"] and all(
+            changes == new["variants"].get(variant, changes)
+            for variant, changes in ran.items()
+        )
+        if same:
+            return record | {"variants": new["variants"]}
+        problem = "holds results of another configuration"
+    raise ValueError(f"{path} {problem}: move it away, or say --results FOLDER")

@@ -1,91 +1,169 @@
-"""Experiments go on from their checkpoints, to the same end, and say clearly what is wrong."""
+"""Experiments resume to the same end, lose nothing, and say clearly what is wrong."""
 
+import ast
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from experiments import runner, supervised
+from experiments import (
+    hybrids,
+    paper_recipe,
+    plain_recipe,
+    published,
+    recurrent,
+    rivals,
+    runner,
+    storage,
+    supervised,
+)
+from experiments.__main__ import main
+from experiments.checkpoint import Checkpoint
 from ffutils import Split
 
-TINY = supervised.RECIPE | {"network": [784, 12, 12], "epochs": 4, "batch size": 20, "jitter": 1, "judge every": 2}
+ROOT = Path(__file__).parent.parent
+TINY = supervised.RECIPE | {
+    "network": [784, 12, 12],
+    "epochs": 4,
+    "batch_size": 20,
+    "jitter": 1,
+    "eval_every": 2,
+}
 
 
-@pytest.fixture
-def splits():
+def make_splits():
     torch.manual_seed(0)
     images, labels = torch.rand(60, 784), torch.arange(60) % 10
     return Split(images, labels), Split(images[:30], labels[:30])
 
 
-def experiment(trial=supervised.Trial, stages=("validation", "test"), configuration=TINY):
+@pytest.fixture
+def splits():
+    return make_splits()
+
+
+def experiment(
+    trial=supervised.Trial,
+    stages=("validation", "test"),
+    configuration=TINY,
+    variants=None,
+):
     return SimpleNamespace(
-        TITLE="Tiny", PAPER=None, CONFIGURATION=configuration, VARIANTS={"": {}, "one layer": {"network": [784, 12]}},
-        SEEDS=(0,), STAGES=stages, Trial=trial,
-    )  # fmt: skip
-
-
-def errors_only(record):
-    return [{key: value for key, value in run.items() if "error" in key} for run in record["runs"]]
-
-
-def run(folder, splits, trial=supervised.Trial, **changes):
-    return runner.run(
-        "tiny", experiment(trial, **changes), results=folder / "results", checkpoints=folder / "held", splits=splits
+        TITLE="Tiny",
+        PAPER=None,
+        CONFIGURATION=configuration,
+        VARIANTS=variants or {"default": {}, "one layer": {"network": [784, 12]}},
+        SEEDS=(0,),
+        STAGES=stages,
+        Trial=trial,
     )
 
 
-def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path, splits):
-    whole = run(tmp_path / "whole", splits)
-    calls = []
+def run(folder, splits, trial=supervised.Trial, seeds=None, **changes):
+    return runner.run(
+        "tiny",
+        experiment(trial, **changes),
+        seeds,
+        results=folder / "results",
+        checkpoints=folder / "held",
+        splits=splits,
+    )
+
+
+def errors_only(record):
+    return [
+        {key: value for key, value in run.items() if "error" in key}
+        for run in record["runs"]
+    ]
+
+
+def stopping_after(*counts):
+    """A trial that is interrupted after so many epochs in all, the weights moved."""
 
     class Stopping(supervised.Trial):
-        def train_epoch(self, epoch):
-            super().train_epoch(epoch)
-            calls.append(epoch)
-            if len(calls) in (3, 8):  # once in each stage, after the weights have moved
-                raise KeyboardInterrupt
+        calls = 0
 
+        def train_epoch(self, epoch):
+            losses = super().train_epoch(epoch)
+            Stopping.calls += 1
+            if Stopping.calls in counts:
+                raise KeyboardInterrupt
+            return losses
+
+    return Stopping
+
+
+def interrupt(folder, splits, after=3, **changes):
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, splits, stopping_after(after), **changes)
+    (path,) = (folder / "held").glob("*.pt")
+    return path
+
+
+def in_a_process(code, *arguments, **environment):
+    """Start Python with code that knows this file's names."""
+    code = f"from tests.test_runner import *\n{code}"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def ended(process):
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return output
+
+
+# ---- A run that was interrupted ends as one that was not
+
+
+def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, splits):
+    whole = run(tmp_path / "whole", splits)
+    trial = stopping_after(3, 8)  # once in each stage
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "parts", splits, Stopping)
-    parts = run(tmp_path / "parts", splits, Stopping)
+            run(tmp_path / "parts", splits, trial)
+    parts = run(tmp_path / "parts", splits, trial)
     assert errors_only(parts) == errors_only(whole)
-    assert len(calls) == 2 * (4 + 4) + 2  # two variants, two stages of four epochs; two epochs were lost and repeated
+    # Two variants, two stages of four epochs; two epochs were lost and repeated.
+    assert trial.calls == 2 * (4 + 4) + 2
     assert not list((tmp_path / "parts" / "held").iterdir())  # nothing is left behind
+
+
+KILLED = """
+class Killed(supervised.Trial):
+    def train_epoch(self, epoch):
+        losses = super().train_epoch(epoch)
+        if epoch == 2 and len(sys.argv) > 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return losses
+run(Path(sys.argv[1]), make_splits(), Killed)
+"""
 
 
 def test_a_run_that_was_killed_goes_on(tmp_path):
     """A process of its own, killed by the system in its third epoch."""
-    code = f"""
-import os, signal, sys
-sys.path.insert(0, {os.getcwd()!r})
-from pathlib import Path
-import torch
-from ffutils import Split
-from experiments import supervised
-from tests import test_runner
-class Killed(supervised.Trial):
-    def train_epoch(self, epoch):
-        super().train_epoch(epoch)
-        if epoch == 2 and len(sys.argv) > 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-torch.manual_seed(0)
-images, labels = torch.rand(60, 784), torch.arange(60) % 10
-test_runner.run(Path({str(tmp_path)!r}), (Split(images, labels), Split(images[:30], labels[:30])), Killed)
-"""
-    killed = subprocess.run([sys.executable, "-c", code, "kill"], capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith("seed 0, validation: epoch 3/4")
-    record = json.loads((tmp_path / "results" / "tiny.json").read_text())
-    assert [r["variant"] for r in record["runs"]] == ["", "one layer"]
+    killed = in_a_process(KILLED, tmp_path, "kill")
+    killed.communicate(timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    output = ended(in_a_process(KILLED, tmp_path))
+    assert output.startswith("tiny, default, seed 0, validation: epoch 3/4")
+    text = (tmp_path / "results" / "tiny.json").read_text(encoding="utf-8")
+    ran = [entry["variant"] for entry in json.loads(text)["runs"]]
+    assert ran == ["default", "one layer"]
 
 
 def test_finished_runs_are_not_repeated(tmp_path, splits, capsys):
@@ -95,42 +173,374 @@ def test_finished_runs_are_not_repeated(tmp_path, splits, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_results_of_another_configuration_are_not_overwritten(tmp_path, splits):
-    run(tmp_path, splits)
-    with pytest.raises(SystemExit, match="another configuration"):
-        run(tmp_path, splits, configuration=TINY | {"lr": 0.1})
-
-
-def test_a_damaged_checkpoint_is_reported_and_the_run_starts_anew(tmp_path, splits, capsys):
-    (tmp_path / "held").mkdir()
-    (tmp_path / "held" / "tiny__0.pt").write_bytes(b"half a file")
-    assert errors_only(run(tmp_path, splits)) == errors_only(run(tmp_path / "other", splits))
-    assert "cannot be read" in capsys.readouterr().err
-
-
-def test_held_out_judges_validation_and_test_from_one_training(tmp_path, splits):
-    record = run(tmp_path, splits, stages=("held out",))
+def test_one_training_can_be_evaluated_on_both_splits(tmp_path, splits):
+    record = run(tmp_path, splits, stages=("validation_and_test",))
     for entry in record["runs"]:
-        assert {"validation error", "test error", "validation history"} <= entry.keys()
-        assert [epoch for epoch, _, _ in entry["validation history"]] == [2, 4]
+        expected = {"validation_error", "test_error", "validation_history"}
+        assert expected <= entry.keys()
+        assert [epoch for epoch, _, _ in entry["validation_history"]] == [2, 4]
+
+
+def test_other_epochs_hold_for_variants_that_have_their_own(tmp_path, splits):
+    tiny = experiment(variants={"default": {}, "longer": {"epochs": 9}})
+    record = runner.run("tiny", tiny, epochs=1, results=tmp_path, splits=splits)
+    assert record["configuration"]["epochs"] == 1
+    assert record["variants"]["longer"] == {"epochs": 1}
+    assert {entry["test_history"][-1][0] for entry in record["runs"]} == {1}
+
+
+# ---- Results are never lost
 
 
 @pytest.mark.parametrize(
-    "negatives", ["random", "drawn once", "hard, by the first layer", "hard, by all layers", "hard, by a softmax"]
+    "changes",
+    [
+        {"configuration": TINY | {"lr": 0.1}},
+        {"variants": {"default": {}, "one layer": {"network": [784, 11]}}},
+    ],
 )
+def test_results_of_another_configuration_are_not_touched(tmp_path, splits, changes):
+    run(tmp_path, splits)
+    path = tmp_path / "results" / "tiny.json"
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="another configuration: move it away"):
+        run(tmp_path, splits, **changes)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"runs": 3}', '{"runs": [{}], "variants": {}}']
+)
+def test_a_file_that_holds_no_results_is_named_and_kept(tmp_path, splits, content):
+    path = tmp_path / "results" / "tiny.json"
+    path.parent.mkdir()
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"tiny\.json holds no results .*move it away"):
+        run(tmp_path, splits)
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_two_processes_keep_each_others_runs(tmp_path):
+    code = "run(Path(sys.argv[1]), make_splits(), seeds=[int(sys.argv[2])])"
+    for process in [in_a_process(code, tmp_path, seed) for seed in (0, 1)]:
+        ended(process)
+    record = run(tmp_path, make_splits())  # which has nothing left to do
+    ran = sorted((entry["seed"], entry["variant"]) for entry in record["runs"])
+    assert ran == [(seed, v) for seed in (0, 1) for v in ("default", "one layer")]
+    assert record["summary"] == runner.summary(record["runs"])
+
+
+def add_runs(path, seeds):
+    new = runner.new_record("tiny", experiment())
+    for seed in seeds:
+        entry = {"seed": seed, "variant": "default", "test_error": {"layer 1": 1.0}}
+        runner.add_run(path, new, entry)
+
+
+def test_many_quick_writers_lose_nothing(tmp_path):
+    path = tmp_path / "tiny.json"
+    threads = [Thread(target=add_runs, args=(path, range(k, 60, 4))) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert sorted(entry["seed"] for entry in record["runs"]) == list(range(60))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_another_process_has_finished_is_not_repeated(tmp_path, splits):
+    """Between the look at the results and the lock of the checkpoint."""
+    original, trained = Checkpoint.owned, []
+
+    class Noting(supervised.Trial):
+        def train_epoch(self, epoch):
+            trained.append(self.net.layers)
+            return super().train_epoch(epoch)
+
+    def owned(checkpoint):
+        Checkpoint.owned = original
+        run(tmp_path, splits)  # the other process is quicker
+        return original(checkpoint)
+
+    try:
+        Checkpoint.owned = owned
+        record = run(tmp_path, splits, Noting)
+    finally:
+        Checkpoint.owned = original
+    assert len(record["runs"]) == 2 and not trained
+
+
+HOLD = """
+class Waiting(supervised.Trial):
+    def train_epoch(self, epoch):
+        print("training", flush=True)
+        sys.stdin.read()
+run(Path(sys.argv[1]), make_splits(), Waiting)
+"""
+
+
+def test_a_second_owner_of_a_run_is_refused(tmp_path, splits):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", f"from tests.test_runner import *\n{HOLD}", tmp_path],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert owner.stdout.readline() == "training\n"
+        with pytest.raises(BlockingIOError) as refused:
+            run(tmp_path, splits)
+        assert "tiny, default, seed 0 is being trained by another" in str(refused.value)
+        assert "wait for it, or choose other --seeds" in str(refused.value)
+        assert len(run(tmp_path, splits, seeds=[1])["runs"]) == 2  # others may run
+    finally:
+        owner.kill()
+        owner.communicate()
+    assert len(run(tmp_path, splits)["runs"]) == 4  # a dead owner is none
+
+
+def test_a_failed_write_leaves_the_old_file_whole(tmp_path, splits, monkeypatch):
+    run(tmp_path, splits)
+    path = tmp_path / "results" / "tiny.json"
+    before = path.read_bytes()
+
+    def full(self, *args, **kwargs):
+        self.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path, splits, seeds=[1])
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["tiny.json"]
+
+
+def test_two_writers_of_a_file_have_two_unfinished_files(tmp_path):
+    path = tmp_path / "results.json"
+    with storage.replacing(path) as first, storage.replacing(path) as second:
+        assert first != second
+        first.write_text("first", encoding="utf-8")
+        second.write_text("second", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "first"  # the last to end
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    link.symlink_to(target)
+    with storage.replacing(link) as unfinished:
+        unfinished.write_text("content", encoding="utf-8")
+    assert link.is_symlink() and target.read_text(encoding="utf-8") == "content"
+
+
+# ---- Checkpoints are never lost
+
+
+def test_a_shorter_run_leaves_the_checkpoint_of_a_longer_one(tmp_path, splits):
+    held = interrupt(tmp_path, splits)
+    before = held.read_bytes()
+    tiny = experiment(configuration=TINY | {"epochs": 1})
+    runner.run("tiny", tiny, results=tmp_path / "other", checkpoints=tmp_path / "held",
+               splits=splits)  # fmt: skip
+    assert held.read_bytes() == before
+    trial = stopping_after()
+    run(tmp_path, splits, trial)
+    assert trial.calls == 16 - 2  # it went on from there
+
+
+def test_results_elsewhere_have_checkpoints_elsewhere(tmp_path, splits):
+    held = interrupt(tmp_path / "one", splits)
+    before = held.read_bytes()
+    runner.run("tiny", experiment(), results=tmp_path / "two", splits=splits)
+    assert held.read_bytes() == before
+    assert (tmp_path / "two" / "checkpoints").is_dir()
+
+
+def test_a_checkpoints_name_says_which_run_it_is(tmp_path):
+    runs = [
+        ("tiny", "default", 0, TINY),
+        ("tiny", "one θ: a/b", 0, TINY),
+        ("tiny", "one _ a b", 0, TINY),
+        ("tiny", "default", 1, TINY),
+        ("tiny", "default", 0, TINY | {"epochs": 5}),
+        ("tiny_default", "0", 0, TINY),
+    ]
+    names = [Checkpoint(tmp_path, *values).path.name for values in runs]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert name.isascii() and not set(name) & set('<>:"/\\|?* ')
+        assert name.startswith("tiny_") and len(name) < 100
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def with_changes(**changes):
+    def change(path):
+        held = torch.load(path, weights_only=True)
+        torch.save({**held, **changes}, path)
+
+    return change
+
+
+def without_the_optimizers(path):
+    held = torch.load(path, weights_only=True)
+    del held["trial"]["optimizers"]
+    torch.save(held, path)
+
+
+SPOILT = {
+    "half a file": lambda path: path.write_bytes(b"half a file"),
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": truncated,
+    "a net alone": lambda path: torch.save({"net": 1}, path),
+    "a list": lambda path: torch.save([1, 2], path),
+    "an object": lambda path: torch.save(SimpleNamespace(a=1), path),
+    "of another configuration": with_changes(configuration=TINY | {"lr": 1.0}),
+    "with other weights": with_changes(trial={"net": {}, "optimizers": []}),
+    "with bad random numbers": with_changes(rng=torch.zeros(3)),
+    "without optimisers": without_the_optimizers,
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_checkpoint_that_cannot_be_used_is_moved_aside(
+    tmp_path, splits, capsys, kind
+):
+    held = interrupt(tmp_path, splits)
+    SPOILT[kind](held)
+    spoilt = held.read_bytes()
+    record = run(tmp_path, splits)
+    message = capsys.readouterr().err
+    assert str(held) in message and "starts anew" in message
+    assert message.count("\n") == 1
+    (aside,) = (tmp_path / "held").iterdir()
+    assert aside.read_bytes() == spoilt and aside.name in message
+    assert errors_only(record) == errors_only(run(tmp_path / "other", splits))
+
+
+def test_two_spoilt_checkpoints_do_not_overwrite_each_other(tmp_path, splits):
+    for content in (b"first", b"second"):
+        interrupt(tmp_path, splits).write_bytes(content)
+    run(tmp_path, splits)
+    contents = {path.read_bytes() for path in (tmp_path / "held").iterdir()}
+    assert contents == {b"first", b"second"}
+
+
+def test_a_file_that_may_not_be_read_is_no_damaged_file(tmp_path, splits, monkeypatch):
+    held = interrupt(tmp_path, splits)
+
+    def forbidden(*args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(held))
+
+    monkeypatch.setattr(torch, "load", forbidden)
+    with pytest.raises(PermissionError):
+        run(tmp_path, splits)
+    assert held.exists()
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_without_one(tmp_path, splits, monkeypatch):
+    whole = run(tmp_path / "whole", splits)
+    tag = torch.serialization.location_tag
+    monkeypatch.setattr(
+        torch.serialization, "location_tag",
+        lambda storage: "cuda:0" if storage.device.type == "cpu" else tag(storage),
+    )  # fmt: skip
+    held = interrupt(tmp_path, splits)
+    monkeypatch.undo()
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="deserialize object on a CUDA device"):
+            torch.load(held, weights_only=True)
+    trial = stopping_after()
+    assert errors_only(run(tmp_path, splits, trial)) == errors_only(whole)
+    assert trial.calls == 16 - 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("there, back", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_run_goes_on_on_another_device(tmp_path, splits, there, back):
+    c = small(hybrids, hybrids.CONFIGURATION)
+    split = Split(*(tensor.to(there) for tensor in splits[0]))
+    trial = hybrids.Trial(c, split)
+    trial.train_epoch(0)
+    checkpoint = Checkpoint(tmp_path, "tiny", "default", 0, c)
+    device = torch.device(there)
+    checkpoint.save(trial, "test", 1, 1.0, [], {}, device)
+    trial = hybrids.Trial(c, Split(*(tensor.to(back) for tensor in splits[0])))
+    assert checkpoint.restore(trial, "test", torch.device(back))[0] == 1
+    assert {mean.device.type for mean in trial.running_means} == {back}
+    trial.train_epoch(1)
+
+
+# ---- A training that diverges is noticed
+
+
+def small(module, configuration):
+    """An experiment's configuration with few units."""
+    c = configuration | {"batch_size": 20}
+    if "grids" in c:
+        return c | {"grids": [[28, 1, 28, 1, 12], [1, 12, 1, 1, 12]]}
+    widths = [12] * (len(c["network"]) - 1)
+    if module is recurrent:
+        widths[-1] = 10
+    return c | {"network": [784, *widths]}
+
+
+DIVERGING = [
+    (plain_recipe, "default", {"lr": 1e20}),
+    (paper_recipe, "default", {"lr": 1e20}),
+    (recurrent, "default", {"lr": 1e20}),
+    (hybrids, "default", {"lr": 1e20}),
+    (published, "the article's", {"lr": 1e30}),
+    *((rivals, method, {"lr": 3e37}) for method in rivals.VARIANTS),  # tanh saturates
+]
+
+
+@pytest.mark.parametrize("module, variant, changes", DIVERGING)
+def test_every_experiment_notices_that_it_diverges(
+    tmp_path, splits, module, variant, changes
+):
+    c = small(module, module.CONFIGURATION | module.VARIANTS[variant] | changes)
+    diverging = experiment(module.Trial, ("test",), c, {"default": {}})
+    with pytest.raises(FloatingPointError, match=r"tiny, default, seed 0, epoch \d+: "):
+        runner.run("tiny", diverging, results=tmp_path, splits=splits)
+    assert not (tmp_path / "tiny.json").exists()
+
+
+NEGATIVES = "random", "fixed", "hard, layer 1", "hard, all layers", "hard, softmax"
+
+
+@pytest.mark.parametrize("loss", ["pair", "logistic"])
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_every_kind_of_negatives_lets_divergence_be_noticed(
+    tmp_path, splits, negatives, loss
+):
+    c = TINY | {"lr": 1e20, "negatives": negatives, "loss": loss}
+    with pytest.raises(FloatingPointError):
+        run(tmp_path, splits, configuration=c)
+
+
+# ---- What the supervised trials do
+
+
+@pytest.mark.parametrize("negatives", NEGATIVES)
 def test_negatives_are_never_true(splits, negatives):
     torch.manual_seed(0)
     trial = supervised.Trial(TINY | {"negatives": negatives}, splits[0])
     x, y = splits[0]
     for _ in range(5):
-        assert (trial.negatives(trial.net, x, y) != y).all()
+        assert (trial.negative_labels(trial.net, x, y) != y).all()
 
 
-def test_negatives_drawn_once_stay(splits):
-    trial = supervised.Trial(TINY | {"negatives": "drawn once"}, splits[0])
+def test_fixed_negatives_stay(splits):
+    trial = supervised.Trial(TINY | {"negatives": "fixed"}, splits[0])
     x, y = splits[0]
     order = torch.randperm(len(y))
-    assert torch.equal(trial.negatives(None, x, y)[order], trial.negatives(None, x[order], y[order]))
+    wrong = trial.negative_labels(None, x, y)
+    assert torch.equal(wrong[order], trial.negative_labels(None, x[order], y[order]))
 
 
 def test_frozen_layers_do_not_move(splits):
@@ -142,11 +552,147 @@ def test_frozen_layers_do_not_move(splits):
     assert torch.equal(before[1], trial.net.layers[1].weight)
 
 
+def test_the_input_may_have_a_length_of_one(splits):
+    trial = supervised.Trial(TINY | {"normalization": "length 1"}, splits[0])
+    for layer in trial.net.layers:
+        x = layer.normalize(7 * torch.rand(5, layer.in_features))
+        torch.testing.assert_close(x.norm(dim=1), torch.ones(5))
+
+
+def test_the_labels_strength_is_the_nets(splits):
+    trial = supervised.Trial(TINY | {"label_strength": 3}, splits[0])
+    assert trial.net.write_label(*splits[0])[:, :10].amax() == 3
+
+
 def test_margin_spares_the_upper_layer_what_the_lower_has_settled(splits):
     trial = supervised.Trial(TINY | {"margin": 1}, splits[0])
     good, bad = torch.full((4, 12), 2.0), torch.zeros(4, 12)
-    trial.negatives(trial.net, *splits[0])
-    trial.loss(good, bad)  # the first layer is sure of it
-    assert trial.loss(bad, bad) < 1e-6  # so the second has nothing to do
-    trial.negatives(trial.net, *splits[0])
-    assert abs(trial.loss(bad, bad) - 0.6931) < 1e-3
+    goodness = trial.net.goodness
+    trial.negative_labels(trial.net, *splits[0])
+    trial.loss_fn(good, bad, goodness)  # the first layer is sure of it
+    loss = trial.loss_fn(bad, bad, goodness)
+    assert loss < 1e-6  # so the second has nothing to do
+    trial.negative_labels(trial.net, *splits[0])
+    assert abs(trial.loss_fn(bad, bad, goodness) - 0.6931) < 1e-3
+
+
+# ---- What a person types
+
+
+def refuse(monkeypatch, capsys, *arguments):
+    """The error message, and that nothing ran."""
+    monkeypatch.setattr(runner, "run", lambda *args: pytest.fail("it ran"))
+    monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == 2
+    *_, message = capsys.readouterr().err.splitlines()
+    assert message.startswith("python -m experiments: error: ")
+    return message
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cpu:x", "", "cuda:-1", "mps:7"])
+def test_what_is_no_device(monkeypatch, capsys, device):
+    message = refuse(monkeypatch, capsys, "ablation", "--device", device)
+    assert f"expected cpu, cuda or cuda:1, got {device!r}" in message
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:99"])
+def test_a_device_that_is_not_there(monkeypatch, capsys, device):
+    if torch.cuda.is_available() and device != "cuda:99":
+        pytest.skip("there is one")
+    message = refuse(monkeypatch, capsys, "ablation", "--device", device)
+    assert f"{device!r} cannot be used here: " in message and "try cpu" in message
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "x", "9" * 23, str(2**63), "", "²"])
+def test_seeds_that_pytorch_does_not_take(monkeypatch, capsys, seed):
+    message = refuse(monkeypatch, capsys, "ablation", "--seeds", "0", seed)
+    assert "expected a whole number, 0 or more, below 2**63" in message
+
+
+@pytest.mark.parametrize("epochs", ["0", "-3", "two", "1e3"])
+def test_epochs_that_are_no_number_of_epochs(monkeypatch, capsys, epochs):
+    message = refuse(monkeypatch, capsys, "--results", "x", "--epochs", epochs)
+    assert "expected a whole number, 1 or more" in message
+
+
+def test_other_epochs_do_not_go_into_the_books_results(monkeypatch, capsys):
+    message = refuse(monkeypatch, capsys, "ablation", "--epochs", "1")
+    assert "--epochs needs --results FOLDER" in message
+
+
+def test_an_unknown_experiment(monkeypatch, capsys):
+    assert "invalid choice" in refuse(monkeypatch, capsys, "ablatoin")
+
+
+@pytest.mark.parametrize(
+    "error, code",
+    [
+        (KeyboardInterrupt(), 130),
+        (FloatingPointError("the training has diverged"), 2),
+        (OSError(28, "No space left on device"), 2),
+        (BlockingIOError("is being trained by another process"), 2),
+        (RuntimeError("CUDA error: out of memory\nCompile with …"), 2),
+        (ValueError(), 2),
+        (UserWarning("layer 1 is dead"), 2),  # as with python -W error
+    ],
+)
+def test_what_goes_wrong_is_said_in_one_line(monkeypatch, capsys, error, code):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(runner, "run", fail)
+    monkeypatch.setattr(sys, "argv", ["experiments", "ablation"])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == code
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+# ---- Whatever the system's encoding is
+
+WITHOUT_GREEK = """
+import experiments.ablation, experiments.__main__
+tiny = experiment(variants={chr(0x3B8) + " = 1": {}})
+monkeypatch = pytest.MonkeyPatch()
+monkeypatch.setattr(runner, "load_mnist", lambda device: make_splits())
+monkeypatch.setattr(experiments.__main__.importlib, "import_module", lambda name: tiny)
+monkeypatch.setattr(sys, "argv", ["experiments", "ablation", "--results", sys.argv[1]])
+main()
+print("again")
+main()
+"""
+
+
+def test_results_are_utf_8_whatever_the_terminal_is(tmp_path):
+    settings = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    output = ended(in_a_process(WITHOUT_GREEK, tmp_path, **settings))
+    first, again = output.split("again\n")
+    assert "epoch 4/4" in first and "epoch" not in again  # it was recognised
+    text = (tmp_path / "ablation.json").read_text(encoding="utf-8")
+    assert '"θ = 1"' in text
+
+
+def opens_text_without_encoding(node):
+    """Whether a call opens a text file in whatever encoding the system has."""
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    keywords = {keyword.arg for keyword in node.keywords}
+    if name in ("read_text", "write_text"):
+        return "encoding" not in keywords
+    if name not in ("open", "fdopen", "NamedTemporaryFile", "TextIOWrapper"):
+        return False
+    modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+    binary = any(isinstance(mode, str) and "b" in mode for mode in modes)
+    return not binary and "encoding" not in keywords
+
+
+@pytest.mark.parametrize("folder", ["experiments", "ffutils"])
+def test_every_text_file_is_opened_as_utf_8(folder):
+    calls = [
+        f"{path.name}:{node.lineno}"
+        for path in (ROOT / folder).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and opens_text_without_encoding(node)
+    ]
+    assert not calls, calls
