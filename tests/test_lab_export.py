@@ -1,4 +1,4 @@
-"""The net of the exhibit "Draw a digit": its file is what its manifest says, and the golden file is not stale."""
+"""The net of "Draw a digit": its manifest describes it, its golden file is fresh."""
 
 import hashlib
 import json
@@ -8,22 +8,27 @@ import subprocess
 import pytest
 import torch
 
-from ffutils import FFNet, layer_goodness, load_mnist
+from ffutils.data import load_dataset
+from ffutils.layers import FFNet
+from ffutils.prediction import layer_errors, predict
+from ffutils.saving import save_net
 from tools import export_weights as export
 
 MANIFEST = export.read_manifest()
 
 
 def exported():
-    return export.unpack((export.LAB / MANIFEST["file"]).read_bytes(), MANIFEST["widths"])
+    data = (export.LAB / MANIFEST["file"]).read_bytes()
+    return export.unpack(data, MANIFEST["widths"])
 
 
 def test_the_file_is_the_one_that_the_manifest_describes():
     data = (export.LAB / MANIFEST["file"]).read_bytes()
     assert len(data) == MANIFEST["bytes"] <= 1_500_000
     assert hashlib.sha256(data).hexdigest() == MANIFEST["sha256"]
-    assert MANIFEST["widths"][0] == 784 and len(MANIFEST["widths"]) == 4, "three trained layers"
-    assert "CC BY-SA 3.0" in MANIFEST["licence"]
+    assert MANIFEST["widths"][0] == 784
+    assert len(MANIFEST["widths"]) == 4, "three trained layers"
+    assert "CC BY-SA 3.0" in MANIFEST["license"]
 
 
 def test_rounding_moves_no_weight_by_more_than_half_a_step():
@@ -38,42 +43,69 @@ def test_rounding_moves_no_weight_by_more_than_half_a_step():
 
 
 def test_a_row_of_zeros_stays_zero():
-    whole, scale = export.quantise(torch.tensor([[0.0, 0.0], [1.0, -0.5]]))
+    whole, scale = export.quantize(torch.tensor([[0.0, 0.0], [1.0, -0.5]]))
     assert whole.tolist() == [[0, 0], [127, -64]] and (scale > 0).all()
 
 
 def test_the_golden_file_is_not_stale():
-    stored, fresh = json.loads(export.GOLDEN.read_text(encoding="utf-8")), export.golden()
+    stored = json.loads(export.GOLDEN.read_text(encoding="utf-8"))
+    fresh = export.golden()
     advice = "run python tools/export_weights.py --golden"
     assert stored["sha256"] == fresh["sha256"], advice
-    assert stored["small"].keys() == fresh["small"].keys() and stored["small"]["widths"] == fresh["small"]["widths"]
+    assert stored["small"].keys() == fresh["small"].keys()
+    assert stored["small"]["widths"] == fresh["small"]["widths"]
     pairs = [(stored["exported"], fresh["exported"])]
-    pairs += [(stored["small"][key], fresh["small"][key]) for key in stored["small"] if key != "widths"]
+    pairs += [
+        (stored["small"][key], fresh["small"][key])
+        for key in stored["small"]
+        if key != "widths"
+    ]
+    # Processors add up in different orders: 4e-6 has been seen between two of them.
     for old, new in pairs:
-        torch.testing.assert_close(torch.tensor(old), torch.tensor(new), rtol=0, atol=2e-6, msg=advice)
+        torch.testing.assert_close(
+            torch.tensor(old), torch.tensor(new), rtol=0, atol=1e-5, msg=advice
+        )
 
 
 def test_the_samples_have_every_digit_and_the_answers_of_the_net():
     assert {sample["label"] for sample in MANIFEST["samples"]} == set(range(10))
-    answers = layer_goodness(exported(), export.sample_images(MANIFEST)).sum(dim=2).argmax(dim=1)
+    answers = predict(exported(), export.sample_images(MANIFEST))
     assert answers.tolist() == [sample["answer"] for sample in MANIFEST["samples"]]
 
 
 def test_the_test_error_after_rounding_is_the_one_that_the_manifest_records():
     try:
-        _, test = load_mnist()
+        _, _, test = load_dataset("mnist")
     except (ConnectionError, OSError) as error:
         pytest.skip(f"MNIST is not here: {error}")
-    found = export.errors(layer_goodness(exported(), test.images), test.labels)
-    for name, error in MANIFEST["test error"]["8 bits"].items():
-        assert found[name] == pytest.approx(error, abs=0.011), name  # one image: a tie may break another way elsewhere
+    errors = layer_errors(exported(), test)
+    assert errors.keys() == MANIFEST["test_error"]["int8"].keys()
+    for name, error in MANIFEST["test_error"]["int8"].items():
+        # one image: a tie may break another way elsewhere
+        assert errors[name] == pytest.approx(error, abs=0.011), name
     for sample in MANIFEST["samples"]:
         assert sample["label"] == test.labels[sample["row"]]
+
+
+def test_a_saved_net_is_taken_up_if_it_was_trained_on_mnist(tmp_path):
+    net = FFNet(784, 6, 5, 4)
+    save_net(net, tmp_path / "net.pt", dataset="mnist", seed=3, epochs=2)
+    loaded, training = export.load_trained(tmp_path / "net.pt")
+    assert export.pack(loaded) == export.pack(net)
+    assert (training["seed"], training["epochs"]) == (3, 2)
+    save_net(net, tmp_path / "other.pt", dataset="fashion", seed=3, epochs=2)
+    with pytest.raises(ValueError, match="trained on 'fashion'"):
+        export.load_trained(tmp_path / "other.pt")
 
 
 def test_the_modules_pass_their_own_tests():
     node = shutil.which("node")
     if node is None:
-        pytest.skip("no node: tests/browser/test_draw.py checks the modules in Chromium")
-    ran = subprocess.run([node, "--test", "tests/lab/draw.test.mjs"], cwd=export.ROOT, capture_output=True, text=True)
+        pytest.skip("no node: tests/browser/test_draw.py checks them in Chromium")
+    ran = subprocess.run(
+        [node, "--test", "tests/lab/draw.test.mjs"],
+        cwd=export.ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr

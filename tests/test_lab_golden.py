@@ -1,4 +1,4 @@
-"""The playground's JavaScript against `ffutils`: the same goodness, the same steps and the same runs, to 1e-5."""
+"""The playground's JavaScript against `ffutils`: goodness, steps and runs, to 1e-5."""
 
 import json
 import math
@@ -29,16 +29,16 @@ def batched(values, size=10):
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
-def greatest_difference(found, expected):
-    found, expected = numbers(found), numbers(expected)
-    assert len(found) == len(expected) > 0
-    assert all(map(math.isfinite, found + expected))
-    return max(abs(a - b) for a, b in zip(found, expected, strict=True))
+def greatest_difference(actual, expected):
+    actual, expected = numbers(actual), numbers(expected)
+    assert len(actual) == len(expected) > 0
+    assert all(map(math.isfinite, actual + expected))
+    return max(abs(a - b) for a, b in zip(actual, expected, strict=True))
 
 
 @pytest.fixture(scope="module", params=["node", "chromium"])
 def javascript(request):
-    """What the JavaScript comes to, run by Node and by Chromium: one of them must be there."""
+    """What the JavaScript comes to, by Node and by Chromium: one must be there."""
     if request.param == "node":
         if NODE is None:
             pytest.skip("no Node here: Chromium alone runs the JavaScript")
@@ -57,30 +57,44 @@ def test_the_golden_file_is_what_ffutils_says_today():
     today = json.loads(json.dumps(golden.content()))
     assert today.keys() == STORED.keys()
     assert greatest_difference(today, STORED) < 1e-9, "run python tools/golden.py"
-    without = [[{k: v for k, v in case.items() if k in ("normalisation", "options")} for case in g["steps"]] for g in (today, STORED)]  # fmt: skip
-    assert without[0] == without[1], "run python tools/golden.py"
+    for new, old in zip(today["steps"], STORED["steps"], strict=True):
+        for key in ("normalization", "options"):
+            assert new[key] == old[key], "run python tools/golden.py"
 
 
 def test_the_golden_cases_differ_from_one_another():
     """A file in which every case had the same answer would prove nothing."""
-    goodness = [STORED["forward"][kind]["goodness"] for kind in golden.NORMALISATIONS]
-    assert all(greatest_difference(a, b) > 0.01 for a in goodness for b in goodness if a is not b)
+    goodness = [STORED["forward"][kind]["goodness"] for kind in golden.NORMALIZATIONS]
+    assert all(
+        greatest_difference(a, b) > 0.01
+        for a in goodness
+        for b in goodness
+        if a is not b
+    )
     layers = [case["layers"] for case in STORED["steps"]]
     assert len(layers) == 3 * 4 * 2
-    # A layer's first step with Adam is all but lr · sign(gradient), so two losses may agree on most weights.
-    assert all(greatest_difference(a, b) > 1e-7 for k, a in enumerate(layers) for b in layers[:k])
+    # A layer's first step with Adam is all but lr · sign(gradient), so two losses may
+    # agree on most weights.
+    assert all(
+        greatest_difference(a, b) > 1e-7
+        for k, a in enumerate(layers)
+        for b in layers[:k]
+    )
 
 
-@pytest.mark.parametrize("normalisation", golden.NORMALISATIONS)
-def test_forward_passes(javascript, normalisation):
-    found, expected = javascript["forward"][normalisation], STORED["forward"][normalisation]
-    assert greatest_difference(found, expected) < 1e-5
+@pytest.mark.parametrize("normalization", golden.NORMALIZATIONS)
+def test_forward_passes(javascript, normalization):
+    actual = javascript["forward"][normalization]
+    assert greatest_difference(actual, STORED["forward"][normalization]) < 1e-5
 
 
 @pytest.mark.parametrize(
     "number",
     range(len(STORED["steps"])),
-    ids=[f"{c['normalisation']}-{'-'.join(map(str, c['options'].values()))}" for c in STORED["steps"]],
+    ids=[
+        f"{c['normalization']}-{'-'.join(map(str, c['options'].values()))}"
+        for c in STORED["steps"]
+    ],
 )
 def test_one_training_step(javascript, number):
     expected = {key: STORED["steps"][number][key] for key in ("layers", "losses")}
@@ -90,25 +104,39 @@ def test_one_training_step(javascript, number):
 @pytest.mark.parametrize("number", range(len(STORED["runs"])))
 def test_a_short_training_run(javascript, number):
     expected = {key: STORED["runs"][number][key] for key in ("goodness", "losses")}
-    before = STORED["forward"][STORED["runs"][number]["normalisation"]]["goodness"]
-    assert greatest_difference(expected["goodness"], before) > 0.1, "a run that changes nothing would prove nothing"
+    before = STORED["forward"][STORED["runs"][number]["normalization"]]["goodness"]
+    change = greatest_difference(expected["goodness"], before)
+    assert change > 0.1, "a run that changes nothing would prove nothing"
     assert greatest_difference(javascript["runs"][number], expected) < 1e-5
 
 
 def test_hard_negatives_are_drawn_as_often_as_they_should_be(javascript):
     """Four standard errors of a share of 4,000 draws are at most 0.032."""
-    assert greatest_difference(javascript["forward"]["rms"]["goodness"][0], STORED["hard"]["goodness"]) < 1e-5
-    assert greatest_difference(javascript["drawn"]["hard"], STORED["hard"]["chances"]) < 0.032
-    assert max(STORED["hard"]["chances"]) > 0.3
-    drawn = zip(batched(javascript["drawn"]["hard"]), STORED["inputs"]["y"], strict=True)
+    goodness, shares = (
+        javascript["forward"]["rms"]["goodness"],
+        javascript["drawn"]["hard"],
+    )
+    expected = STORED["hard"]
+    assert greatest_difference(goodness[0], expected["goodness"]) < 1e-5
+    assert greatest_difference(shares, expected["probabilities"]) < 0.032
+    assert max(expected["probabilities"]) > 0.3
+    drawn = zip(batched(shares), STORED["inputs"]["y"], strict=True)
     assert all(row[y] == 0 for row, y in drawn), "the true label was drawn"
 
 
 def test_the_other_negatives(javascript):
-    for kind, wrong, true in [("random", 1 / 9, 0), ("any", 1 / 10, 1 / 10), ("once", 0, 1)]:
-        expected = [true if label == y else wrong for y in STORED["inputs"]["y"] for label in range(10)]
+    for kind, wrong, true in [
+        ("random", 1 / 9, 0),
+        ("any", 1 / 10, 1 / 10),
+        ("once", 0, 1),
+    ]:
+        expected = [
+            true if label == y else wrong
+            for y in STORED["inputs"]["y"]
+            for label in range(10)
+        ]
         assert greatest_difference(javascript["drawn"][kind], expected) < 0.02, kind
 
 
 def test_the_digits_are_scikit_learns():
-    assert (ROOT / "_static" / "lab" / "digits8.bin").read_bytes() == export_digits.content()
+    assert export_digits.TARGET.read_bytes() == export_digits.content()

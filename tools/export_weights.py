@@ -1,12 +1,18 @@
-"""The net behind the exhibit "Draw a digit": train it, round it to 8 bits, measure it, write it for the browser.
+"""The net behind the exhibit "Draw a digit": train it, round it to 8 bits, write it.
 
-python tools/export_weights.py               trains by chapter 06's recipe, and writes _static/lab/digits.bin and .json
-python tools/export_weights.py --load FILE   takes the net that `python -m ffutils --save FILE` has written
-python tools/export_weights.py --golden      only writes tests/lab/golden_draw.json again, from digits.bin
+python tools/export_weights.py
+    trains by chapter 06's recipe, and writes _static/lab/digits.bin and digits.json
+python tools/export_weights.py --load FILE
+    takes the net that `python -m ffutils --save FILE` has written
+python tools/export_weights.py --golden
+    only writes tests/lab/golden_draw.json again, from digits.bin
 
-digits.bin holds, for each layer, its biases and its scales (float32, little-endian, one per unit), then its weights
-(int8, one row per unit); a weight is the product of its scale and its whole number. digits.json says the rest.
+digits.bin holds, for each layer, its biases and its scales (float32, little-endian, one
+per unit), then its weights (int8, one row per unit); a weight is the product of its
+scale and its whole number. digits.json says the rest.
 """
+
+from __future__ import annotations
 
 import argparse
 import base64
@@ -21,66 +27,80 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ffutils import FFNet, error_rate, jitter, layer_goodness, load_mnist, overlay, train
-from ffutils.recipe import RECIPE
+from ffutils.data import load_dataset
+from ffutils.layers import FFNet
+from ffutils.prediction import label_goodness_per_layer, layer_errors, predict
+from ffutils.recipe import RECIPE, jitter
+from ffutils.saving import load_net, save_net
+from ffutils.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "_static" / "lab"
 MANIFEST, GOLDEN = LAB / "digits.json", ROOT / "tests" / "lab" / "golden_draw.json"
-LICENCE = (
-    "The sample images are from the test set of MNIST, by Yann LeCun and Corinna Cortes (CC BY-SA 3.0), "
-    "made from NIST's Special Databases 1 and 3."
+LICENSE = (
+    "The sample images are from the test set of MNIST, by Yann LeCun and Corinna "
+    "Cortes (CC BY-SA 3.0), made from NIST's Special Databases 1 and 3."
 )
 
 
-def quantise(weight):
-    """Round each row of a weight (units, inputs) to whole numbers from -127 to 127: returns them, and a scale per row."""
+def quantize(weight):
+    """Round each row of a weight to whole numbers from -127 to 127.
+
+    Args:
+        weight: (units, inputs).
+
+    Returns:
+        The whole numbers, (units, inputs), and a scale per row, (units,).
+    """
     scale = weight.abs().amax(dim=1).clamp(min=1e-12) / 127
     return (weight / scale[:, None]).round().to(torch.int8), scale
 
 
 def pack(net):
-    """The bytes of digits.bin: per layer its biases, its scales and its rounded weights."""
+    """The bytes of digits.bin: per layer, biases, scales and rounded weights."""
     parts = []
     for layer in net.layers:
-        whole, scale = quantise(layer.weight.detach())
+        whole, scale = quantize(layer.weight.detach())
         for part, kind in [(layer.bias.detach(), "<f4"), (scale, "<f4"), (whole, "i1")]:
             parts.append(part.cpu().numpy().astype(kind).tobytes())
     return b"".join(parts)
 
 
 def unpack(data, widths):
-    """The `FFNet` that the bytes of digits.bin describe. Raises ValueError where their number does not fit the widths."""
+    """The `FFNet` that the bytes of digits.bin describe.
+
+    Raises:
+        ValueError: where their number does not fit the widths.
+    """
     net, start = FFNet(*widths), 0
-    expected = sum(8 * layer.out_features + layer.weight.numel() for layer in net.layers)
+    expected = sum(
+        8 * layer.out_features + layer.weight.numel() for layer in net.layers
+    )
     if len(data) != expected:
-        raise ValueError(f"expected {expected} bytes for widths {widths}, got {len(data)}")
+        raise ValueError(
+            f"expected {expected} bytes for widths {widths}, got {len(data)}"
+        )
     for layer in net.layers:
         units, inputs = layer.weight.shape
         bias, scale = np.frombuffer(data, "<f4", 2 * units, start).reshape(2, units)
-        whole = np.frombuffer(data, "i1", units * inputs, start + 8 * units).reshape(units, inputs)
+        whole = np.frombuffer(data, "i1", units * inputs, start + 8 * units)
+        whole = whole.reshape(units, inputs).astype(np.float32)
         start += 8 * units + units * inputs
         layer.bias.data = torch.from_numpy(bias.copy())
-        layer.weight.data = torch.from_numpy(scale[:, None] * whole.astype(np.float32))
+        layer.weight.data = torch.from_numpy(scale[:, None] * whole)
     return net
 
 
-def errors(per_layer, labels):
-    """Test errors in per cent, from the goodness of every layer for every label (N, 10, L)."""
-    depth = per_layer.shape[2]
-    sums = {f"layer {k + 1}": [k] for k in range(depth)}
-    sums |= {"all but the first": list(range(1, depth)), "all layers": list(range(depth))}
-    return {
-        name: round(error_rate(per_layer[:, :, layers].sum(dim=2).argmax(dim=1), labels), 2)
-        for name, layers in sums.items()
-    }
+def rounded_errors(net, test):
+    """Test errors in %, to one image in 10,000."""
+    return {name: round(error, 2) for name, error in layer_errors(net, test).items()}
 
 
-def choose_samples(predicted, labels):
-    """Rows of the test set to offer: the first image of each digit, and the first two that the net gets wrong."""
+def choose_samples(predictions, labels):
+    """Rows of the test set to offer: each digit's first, and two that are got wrong."""
     firsts = [int((labels == digit).nonzero()[0]) for digit in range(10)]
-    wrong = [row for row in (predicted != labels).nonzero().flatten().tolist() if row not in firsts]
-    return firsts + wrong[:2]
+    wrong = (predictions != labels).nonzero().flatten().tolist()
+    return firsts + [row for row in wrong if row not in firsts][:2]
 
 
 def read_manifest():
@@ -89,7 +109,10 @@ def read_manifest():
 
 def sample_images(manifest):
     """The manifest's sample images, as `ffutils` takes them: (12, 784) in [0, 1]."""
-    pixels = [np.frombuffer(base64.b64decode(sample["pixels"]), np.uint8) for sample in manifest["samples"]]
+    pixels = [
+        np.frombuffer(base64.b64decode(sample["pixels"]), np.uint8)
+        for sample in manifest["samples"]
+    ]
     return torch.from_numpy(np.stack(pixels)).float() / 255
 
 
@@ -99,62 +122,81 @@ def write(path, value):
 
 
 def golden():
-    """What the browser must compute, by `ffutils`: goodness (images, 10, layers) of the exported net on its samples, and
-    of a small net with odd widths and plain weights on images that a formula gives."""
+    """What the browser must compute, by `ffutils`.
+
+    Returns:
+        The goodness (images, 10, layers) of the exported net on its samples, and of a
+        small net with odd widths and plain weights on images that a formula gives.
+    """
     manifest = read_manifest()
     net = unpack((LAB / manifest["file"]).read_bytes(), manifest["widths"])
-    exported = layer_goodness(net, sample_images(manifest))
+    exported = label_goodness_per_layer(net, sample_images(manifest))
     small = FFNet(784, 7, 5, 3)
-    for k, layer in enumerate(small.layers):  # numbers that both languages compute alike: no generator to agree on
+    # Numbers that both languages compute alike: no generator to agree on.
+    for k, layer in enumerate(small.layers):
         index = torch.arange(layer.weight.numel(), dtype=torch.float64)
-        layer.weight.data = ((index * 37 + k) % 101 / 800 - 1 / 16).float().view_as(layer.weight)
-        layer.bias.data = ((torch.arange(layer.out_features, dtype=torch.float64) % 3 - 1) / 4).float()
+        weight = (index * 37 + k) % 101 / 800 - 1 / 16
+        layer.weight.data = weight.float().view_as(layer.weight)
+        units = torch.arange(layer.out_features, dtype=torch.float64)
+        layer.bias.data = ((units % 3 - 1) / 4).float()
     index = torch.arange(3 * 784, dtype=torch.float64).view(3, 784)
     images = (index * 29 % 256 / 255).float()
     images[2] = 0  # an image without ink has only its label
     with torch.no_grad():
-        wide = small(overlay(images[:1], torch.tensor([4])))[0]
+        activations = small(small.write_label(images[:1], torch.tensor([4])))
     return {
         "sha256": manifest["sha256"],
         "exported": exported.tolist(),
         "small": {
             "widths": [784, 7, 5, 3],
-            "activities of layer 1, image 0, label 4": wide[0].tolist(),
-            "goodness": layer_goodness(small, images).tolist(),
+            "activations_layer_1_image_0_label_4": activations[0][0].tolist(),
+            "goodness": label_goodness_per_layer(small, images).tolist(),
         },
     }
 
 
-def train_net(chosen):
-    """Train on MNIST's 60,000 training images: returns the net and what the manifest says about its training."""
-    training, _ = load_mnist()
-    torch.manual_seed(chosen.seed)
+def train_net(args):
+    """Train on MNIST's 60,000 training images.
+
+    Returns:
+        The net, and what the manifest says about its training.
+    """
+    _, training, _ = load_dataset("mnist")
+    torch.manual_seed(args.seed)
     net = FFNet(784, 500, 500, 500)
-    settings = RECIPE | {"epochs": chosen.epochs}
+    settings = RECIPE | {"epochs": args.epochs}
     started = time.perf_counter()
-    train(net, training, augment=partial(jitter, pixels=chosen.jitter), **settings)
+    train(net, training, augment=partial(jitter, pixels=args.jitter), **settings)
     return net, {
         "recipe": "chapter 06's, with jitter",
-        "seed": chosen.seed,
-        "epochs": chosen.epochs,
-        "jitter": chosen.jitter,
+        "seed": args.seed,
+        "epochs": args.epochs,
+        "jitter": args.jitter,
         "seconds": round(time.perf_counter() - started, 1),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
 
 
-def load_net(file):
-    """Read a net that `python -m ffutils --save` wrote. Raises ValueError for one that was not trained on MNIST."""
-    saved = torch.load(file, weights_only=True)
-    if saved["dataset"] != "mnist":
-        raise ValueError(f"{file} was trained on {saved['dataset']!r}: the exhibit needs 'mnist'")
-    net = FFNet(*saved["widths"])
-    net.load_state_dict(saved["state_dict"])
+def load_trained(file):
+    """Read a net that `python -m ffutils --save` wrote.
+
+    Returns:
+        The net, and what the manifest says about its training.
+
+    Raises:
+        ValueError: where it was not trained on MNIST.
+    """
+    net, facts = load_net(file, with_facts=True)
+    dataset = facts.get("dataset")
+    if dataset != "mnist":
+        raise ValueError(
+            f"{file} was trained on {dataset!r}: the exhibit needs 'mnist'"
+        )
     return net, {
         "recipe": "chapter 06's, by python -m ffutils --save",
-        "seed": saved["seed"],
-        "epochs": saved["epochs"],
+        "seed": facts["seed"],
+        "epochs": facts["epochs"],
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
 
@@ -164,13 +206,15 @@ def export(net, training):
     widths = [784, *(layer.out_features for layer in net.layers)]
     data = pack(net)
     if len(data) > 1_500_000:
-        raise ValueError(f"the page should load at most 1.5 MB, got {len(data):,} bytes: choose fewer units")
-    _, test = load_mnist()
-    before = layer_goodness(net, test.images)
-    after = layer_goodness(unpack(data, widths), test.images)
-    predicted = after.sum(dim=2).argmax(dim=1)
-    changed = int((before.sum(dim=2).argmax(dim=1) != predicted).sum())
-    rows = choose_samples(predicted, test.labels)
+        raise ValueError(
+            f"the page should load at most 1.5 MB, got {len(data):,} bytes: "
+            "choose fewer units"
+        )
+    _, _, test = load_dataset("mnist")
+    rounded = unpack(data, widths)
+    predictions = predict(rounded, test.images)
+    changed = int((predict(net, test.images) != predictions).sum())
+    rows = choose_samples(predictions, test.labels)
     images = (test.images[rows] * 255).round().to(torch.uint8).numpy()
     LAB.mkdir(parents=True, exist_ok=True)
     (LAB / "digits.bin").write_bytes(data)
@@ -179,16 +223,19 @@ def export(net, training):
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "widths": widths,
-        "label strength": 1,
+        "label_strength": 1,
         "training": training,
-        "test error": {"float32": errors(before, test.labels), "8 bits": errors(after, test.labels)},
-        "answers that the rounding changes": changed,
-        "licence": LICENCE,
+        "test_error": {
+            "float32": rounded_errors(net, test),
+            "int8": rounded_errors(rounded, test),
+        },
+        "changed_by_rounding": changed,
+        "license": LICENSE,
         "samples": [
             {
                 "row": row,
                 "label": int(test.labels[row]),
-                "answer": int(predicted[row]),
+                "answer": int(predictions[row]),
                 "pixels": base64.b64encode(image.tobytes()).decode(),
             }
             for row, image in zip(rows, images, strict=True)
@@ -199,24 +246,35 @@ def export(net, training):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--load", metavar="FILE", help="do not train, but read this file of python -m ffutils --save")
-    parser.add_argument("--save", metavar="FILE", help="also keep the net in float32, as python -m ffutils --save does")
-    parser.add_argument("--golden", action="store_true", help="only compute the golden file again")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--load",
+        metavar="FILE",
+        help="do not train, but read this file of `python -m ffutils --save`",
+    )
+    parser.add_argument(
+        "--save",
+        metavar="FILE",
+        help="also keep the net in float32, as `python -m ffutils --save` does",
+    )
+    parser.add_argument(
+        "--golden", action="store_true", help="only compute the golden file again"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=RECIPE["epochs"])
     parser.add_argument("--jitter", type=int, default=1, metavar="PIXELS")
-    chosen = parser.parse_args(arguments)
-    if not chosen.golden:
-        net, training = load_net(chosen.load) if chosen.load else train_net(chosen)
-        if chosen.save:
-            saved = {"widths": [784, *(layer.out_features for layer in net.layers)], "state_dict": net.state_dict()}
-            torch.save(
-                saved | {"dataset": "mnist", "seed": training["seed"], "epochs": training["epochs"]}, chosen.save
-            )
+    args = parser.parse_args(arguments)
+    if not args.golden:
+        net, training = load_trained(args.load) if args.load else train_net(args)
+        if args.save:
+            facts = {key: training[key] for key in ("seed", "epochs")}
+            save_net(net, args.save, dataset="mnist", **facts)
         manifest = export(net, training)
-        print(f"{manifest['bytes']:,} bytes; test error {json.dumps(manifest['test error'], indent=1)}")
-        print(f"{manifest['answers that the rounding changes']} of 10,000 answers changed")
+        test_error = json.dumps(manifest["test_error"], indent=1)
+        print(f"{manifest['bytes']:,} bytes; test error {test_error}")
+        print(f"{manifest['changed_by_rounding']} of 10,000 answers changed")
     write(GOLDEN, golden())
     return 0
 

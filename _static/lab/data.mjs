@@ -33,14 +33,14 @@ const SHAPES = {
   } },
 };
 
-export const FLAT = Object.keys(SHAPES);
+export const TOY_2D = Object.keys(SHAPES);
 
 // A row of the net's input for a point in the plane, its label still empty.
-export const flatInputs = (labels) => labels + 2;
+export const toy2dInputs = (labels) => labels + 2;
 
-function flatSet(kind, noise, random) {
+function toy2dSet(kind, noise, random) {
   const { labels, at } = SHAPES[kind];
-  const inputs = flatInputs(labels);
+  const inputs = toy2dInputs(labels);
   const [x, y] = [new Float64Array(POINTS * inputs), new Uint8Array(POINTS)];
   for (let i = 0; i < POINTS; i++) {
     y[i] = i % labels;
@@ -51,14 +51,14 @@ function flatSet(kind, noise, random) {
   return { x, y, inputs, labels };
 }
 
-export function makeFlat(kind, noise, seed) {
+export function makeToy2d(kind, noise, seed) {
   const random = seeded(seed);
-  return { train: flatSet(kind, noise, random), test: flatSet(kind, noise, random) };
+  return { train: toy2dSet(kind, noise, random), test: toy2dSet(kind, noise, random) };
 }
 
 // Points on a grid of side × side over −1 … 1, the top row first.
 export function makeGrid(labels, side) {
-  const inputs = flatInputs(labels);
+  const inputs = toy2dInputs(labels);
   const x = new Float64Array(side * side * inputs);
   for (let i = 0; i < side * side; i++) {
     x[i * inputs + labels] = (((i % side) + 0.5) / side) * 2 - 1;
@@ -75,12 +75,12 @@ export function readDigits(bytes) {
   const [labels, pixels] = [10, 64];
   const inputs = labels + pixels;
   const order = seeded(0).order(count);
-  const part = (rows) => {
+  const subset = (rows) => {
     const x = new Float64Array(rows.length * inputs);
     rows.forEach((row, i) => {
       for (let j = 0; j < pixels; j++) x[i * inputs + labels + j] = bytes[row * pixels + j] / 16;
     });
     return { x, y: Uint8Array.from(rows, (row) => bytes[count * pixels + row]), inputs, labels };
   };
-  return { train: part(order.slice(0, 1500)), test: part(order.slice(1500)) };
+  return { train: subset(order.slice(0, 1500)), test: subset(order.slice(1500)) };
 }

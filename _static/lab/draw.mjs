@@ -1,7 +1,7 @@
 // "Draw a digit": turns every <div class="ff-draw"> of a page into a pad to draw on, and shows what each layer of a
 // Forward-Forward net makes of the drawing with each of the ten labels written into it.
 import { SIDE, brighter, preprocess, rasterize } from "./image.mjs";
-import { LABELS, decide, layerGoodness, overlay } from "./net.mjs";
+import { LABELS, decide, labelGoodnessPerLayer, overlay } from "./net.mjs";
 import { decodePixels, loadNet } from "./weights.mjs";
 
 const WORDS_EVERY = 500; // milliseconds between two sentences while a stroke is being drawn
@@ -24,8 +24,8 @@ function paint(canvas, pixels) {
 
 const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
-/** What the numbers say, as a sentence or three. `drawn` is the sample that was chosen, or null. */
-export function describe(perLayer, switchedOn, drawn) {
+/** What the numbers say, as a sentence or three. `sample` is the one that was chosen, or null. */
+export function describe(perLayer, switchedOn, sample) {
   const layers = switchedOn.flatMap((on, layer) => (on ? [layer + 1] : []));
   if (layers.length === 0) return "Every layer is switched off: switch one on to get an answer.";
   const { sums, winner, second, margin } = decide(perLayer, switchedOn);
@@ -35,7 +35,7 @@ export function describe(perLayer, switchedOn, drawn) {
   const dissent = others.flatMap((label, layer) => (label === winner ? [] : [`layer ${layer + 1} alone would say ${label}`]));
   const sentence = list(dissent);
   if (dissent.length) said.push(`${sentence[0].toUpperCase()}${sentence.slice(1)}.`);
-  if (drawn) said.push(winner === drawn.label ? `The sample is a ${drawn.label}.` : `But the sample is a ${drawn.label}.`);
+  if (sample) said.push(winner === sample.label ? `The sample is a ${sample.label}.` : `But the sample is a ${sample.label}.`);
   return said.join(" ");
 }
 
@@ -73,7 +73,7 @@ function mount(element, { net, manifest }) {
     class: "ff-draw-pad", width: 560, height: 560, role: "img",
     "aria-label": "Pad to draw a digit on with a mouse, finger or pen; the samples need only a keyboard",
   });
-  const seen = make("canvas", { class: "ff-draw-seen", width: SIDE, height: SIDE, role: "img", "aria-label": "What the net sees, 28 by 28 pixels" });
+  const inputCanvas = make("canvas", { class: "ff-draw-seen", width: SIDE, height: SIDE, role: "img", "aria-label": "What the net sees, 28 by 28 pixels" });
   const clear = make("button", { type: "button" }, "Clear");
   const status = make("p", { role: "status" });
   const { table, switches, rows } = makeTable(net.length, () => update(true));
@@ -86,13 +86,13 @@ function mount(element, { net, manifest }) {
     return button;
   });
   // Bars start at the lowest of the ten labels, since only differences count; the samples say how long they may get.
-  const spans = samples.map(({ pixels }) => layerGoodness(net, pixels));
+  const spans = samples.map(({ pixels }) => labelGoodnessPerLayer(net, pixels));
   const span = (values) => Math.max(...values) - Math.min(...values);
   const column = (perLayer, layer) => perLayer.map((values) => values[layer]);
   const longest = Math.max(...spans.flatMap((perLayer) => net.map((_, layer) => span(column(perLayer, layer)))));
 
-  function begin(chosen) {
-    [strokes, sample, pointer] = [[], chosen, null];
+  function begin(newSample) {
+    [strokes, sample, pointer] = [[], newSample, null];
     update(true);
   }
 
@@ -148,15 +148,15 @@ function mount(element, { net, manifest }) {
     const image = pixels();
     const switchedOn = switches.map((box) => box.checked);
     paintPad();
-    paint(seen, image);
-    rows.forEach((row, label) => paint(row.image, overlay(image, label, manifest["label strength"])));
+    paint(inputCanvas, image);
+    rows.forEach((row, label) => paint(row.image, overlay(image, label, manifest.label_strength)));
     choices.forEach((button, k) => button.setAttribute("aria-pressed", String(samples[k] === sample)));
     if (sample === null && strokes.length === 0) {
       emptyBars();
       status.textContent = "The pad is empty: draw a digit, or choose a sample.";
       return;
     }
-    const perLayer = layerGoodness(net, image, manifest["label strength"]);
+    const perLayer = labelGoodnessPerLayer(net, image, manifest.label_strength);
     showBars(perLayer, switchedOn);
     const now = performance.now();
     if (pointer !== null && now - spoken < WORDS_EVERY) return; // the last sentence comes when the pen is lifted
@@ -207,11 +207,11 @@ function mount(element, { net, manifest }) {
   const caption = make("figcaption", {}, "What the net sees: 28×28 pixels, centred by mass");
   const fooled = samples.filter(({ answer, label }) => answer !== label).length;
   const legend = `Samples from MNIST’s test set${fooled ? `; the last ${fooled} fool the net` : ""}`;
-  const side = make("div", { class: "ff-draw-side" }, clear, make("figure", {}, seen, caption));
+  const side = make("div", { class: "ff-draw-side" }, clear, make("figure", {}, inputCanvas, caption));
   const said = make("div", { class: "ff-draw-said" }, status, table);
   const chooser = make("fieldset", {}, make("legend", {}, legend), make("div", { class: "ff-draw-samples" }, ...choices));
   const note = make("p", { class: "ff-note" }, "Goodness for each label written into the image. Bars start at the lowest of the ten labels; the highest of each column is blue. The boxes switch layers on and off in the sum.");
-  const source = make("p", { class: "ff-note" }, manifest.licence);
+  const source = make("p", { class: "ff-note" }, manifest.license);
   element.replaceChildren(make("div", { class: "ff-draw-grid" }, pad, side, said, chooser), note, source);
   update(true);
 }

@@ -10,7 +10,7 @@ const BOX = 20;
 // pixels, at 14, which is the middle of pixel 14 (row 15 of 28).
 const RADIUS = 1.35;
 const EDGE = 0.6;
-const CENTRE = 14.5;
+const CENTER = 14.5;
 const SMALLEST = 4; // a mark smaller than this is not enlarged further, so that a dot stays a dot
 
 /** The distance from a point to the line from (ax, ay) to (bx, by). */
@@ -46,14 +46,14 @@ export function rasterize(strokes, place = (point) => point) {
 }
 
 /** The centre of mass of an image, in pixels from its left and upper edge; its middle where there is no ink. */
-export function centreOfMass(image) {
+export function centerOfMass(image) {
   let [mass, x, y] = [0, 0, 0];
   image.forEach((ink, pixel) => {
     mass += ink;
     x += ink * ((pixel % SIDE) + 0.5);
     y += ink * (Math.floor(pixel / SIDE) + 0.5);
   });
-  return mass === 0 ? { x: CENTRE, y: CENTRE } : { x: x / mass, y: y / mass };
+  return mass === 0 ? { x: CENTER, y: CENTER } : { x: x / mass, y: y / mass };
 }
 
 /** Make an MNIST image of strokes: scaled into the box of 20×20, drawn, and centred by mass. */
@@ -66,11 +66,11 @@ export function preprocess(strokes) {
   const scale = (BOX - 2 * RADIUS) / Math.max(right - left, bottom - top, SMALLEST);
   const middle = { x: (left + right) / 2, y: (top + bottom) / 2 };
   const at = (shift) => ({ x, y }) => ({
-    x: (x - middle.x) * scale + CENTRE + shift.x,
-    y: (y - middle.y) * scale + CENTRE + shift.y,
+    x: (x - middle.x) * scale + CENTER + shift.x,
+    y: (y - middle.y) * scale + CENTER + shift.y,
   });
-  const mass = centreOfMass(rasterize(strokes, at({ x: 0, y: 0 })));
-  return rasterize(strokes, at({ x: CENTRE - mass.x, y: CENTRE - mass.y }));
+  const mass = centerOfMass(rasterize(strokes, at({ x: 0, y: 0 })));
+  return rasterize(strokes, at({ x: CENTER - mass.x, y: CENTER - mass.y }));
 }
 
 /** Two images in one frame, such as a sample and strokes on top of it: the brighter pixel of each. */

@@ -1,7 +1,7 @@
 // The forward half of `ffutils`, for a page: what chapters 03, 05 and 06 derive, on Float32Arrays.
 //
 // A layer is {inputs, units, weights, biases}: weights holds one row per unit. A net is a list of layers.
-// Goodness is the mean square of a layer's activities, before they are normalised for the next layer.
+// Goodness is the mean square of a layer's activations, before they are normalised for the next layer.
 
 export const LABELS = 10;
 
@@ -12,14 +12,14 @@ export function normalize(h) {
   return h;
 }
 
-/** The mean square of activities h. */
+/** The mean square of activations h. */
 export function goodness(h) {
   let sum = 0;
   for (let i = 0; i < h.length; i++) sum += h[i] * h[i];
   return sum / h.length;
 }
 
-/** A layer's activities on one input: it normalises a copy of x first and rectifies its output. */
+/** A layer's activations on one input: it normalises a copy of x first and rectifies its output. */
 export function forward(layer, x) {
   const { inputs, units, weights, biases } = layer;
   const direction = normalize(Float32Array.from(x));
@@ -33,23 +33,23 @@ export function forward(layer, x) {
 }
 
 /** Write label k into the first ten pixels of a copy of the image, as chapter 02's `overlay` does. */
-export function overlay(pixels, k, strength = 1) {
+export function overlay(pixels, k, labelStrength = 1) {
   const image = Float32Array.from(pixels);
   image.fill(0, 0, LABELS);
-  image[k] = strength;
+  image[k] = labelStrength;
   return image;
 }
 
 /**
- * The first layer's activities for all ten labels, for the price of one.
+ * The first layer's activations for all ten labels, for the price of one.
  *
  * The label is one pixel, so it adds one column of the weights to a product that all labels share, and the length of
  * the input is the same for all (chapter 06). Black pixels add nothing and are passed over. Returns ten Float32Arrays.
  */
-export function firstLayer(layer, pixels, strength = 1) {
+export function firstLayer(layer, pixels, labelStrength = 1) {
   const { inputs, units, weights, biases } = layer;
   const inked = [];
-  let squares = strength * strength;
+  let squares = labelStrength * labelStrength;
   for (let i = LABELS; i < inputs; i++) {
     if (pixels[i] === 0) continue;
     inked.push(i);
@@ -62,13 +62,13 @@ export function firstLayer(layer, pixels, strength = 1) {
     let image = 0;
     for (const i of inked) image += weights[row + i] * pixels[i];
     for (let k = 0; k < LABELS; k++) {
-      rows[k][j] = Math.max(0, (image + strength * weights[row + k]) / length + biases[j]);
+      rows[k][j] = Math.max(0, (image + labelStrength * weights[row + k]) / length + biases[j]);
     }
   }
   return rows;
 }
 
-/** A layer's activities on the ten rows of the layer below, which it normalises in place. */
+/** A layer's activations on the ten rows of the layer below, which it normalises in place. */
 export function nextLayer(layer, below) {
   const { inputs, units, weights, biases } = layer;
   below.forEach(normalize);
@@ -99,8 +99,8 @@ export function nextLayer(layer, below) {
 }
 
 /** The goodness of every layer for every label written into the image: goodness[label][layer], 10 lists of numbers. */
-export function layerGoodness(net, pixels, strength = 1) {
-  let rows = firstLayer(net[0], pixels, strength);
+export function labelGoodnessPerLayer(net, pixels, labelStrength = 1) {
+  let rows = firstLayer(net[0], pixels, labelStrength);
   const perLayer = [rows.map(goodness)];
   for (const layer of net.slice(1)) {
     rows = nextLayer(layer, rows);

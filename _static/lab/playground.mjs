@@ -1,15 +1,15 @@
 // The Forward-Forward playground: turns every <div class="ff-playground"> of a page into a net that trains while you watch.
 // The worker trains and measures; this file has the controls, the pictures and the words.
 
-import { FLAT } from "./data.mjs";
+import { TOY_2D } from "./data.mjs";
 import { PRESETS } from "./presets.mjs";
-import { CHOICES, DEFAULTS, allowed, read, write } from "./settings.mjs";
+import { CHOICES, DEFAULTS, fromHash, sanitize, toHash } from "./settings.mjs";
 
-const LABEL_COLOURS = [[0, 158, 115], [166, 107, 190], [184, 160, 0]]; // those of ffutils.plots that are not the passes'
+const LABEL_COLORS = [[0, 158, 115], [166, 107, 190], [184, 160, 0]]; // those of ffutils.plots that are not the passes'
 const [POSITIVE, NEGATIVE] = ["#2a86c8", "#d9600f"];
 const WORDS_EVERY = 2500; // milliseconds between two sentences while it trains
 
-const WORDS = {
+const LABELS_TEXT = {
   data: ["Data", { blobs: "three blobs", moons: "two moons", circles: "circles", xor: "XOR", spirals: "spirals", digits: "8×8 digits" }],
   noise: ["Noise"],
   layers: ["Layers"],
@@ -18,7 +18,7 @@ const WORDS = {
   theta: ["Threshold θ"],
   loss: ["Loss", { logistic: "logistic", pair: "pair" }],
   norm: ["Normalisation", { none: "none", rms: "RMS 1", layernorm: "LayerNorm" }],
-  neg: ["Lies", { random: "random", hard: "hard", once: "drawn once", any: "sometimes true" }],
+  neg: ["Wrong labels", { random: "random", hard: "hard", once: "drawn once", any: "sometimes true" }],
   order: ["Layers learn", { together: "together", turns: "one after another" }],
   seed: ["Seed"],
 };
@@ -45,15 +45,15 @@ export function describe({ settings, epoch, trouble, accuracy, layers, learning 
       ? `Stopped: the loss of ${layer} has run away. Lower the learning rate, then press Reset.`
       : `Stopped: ${layer} has fallen silent, no unit of it answers to anything. Lower the learning rate or the threshold, then press Reset.`;
   }
-  const kind = FLAT.includes(settings.data) ? "points" : "digits";
+  const kind = TOY_2D.includes(settings.data) ? "points" : "digits";
   const alone = accuracy.layers.map((share, k) => `layer ${k + 1} ${percent(share)}`).join(", ");
-  const said = [`Epoch ${epoch}: of ${kind} that it has not seen, the sum of the layers names ${percent(accuracy.sum)} rightly (${alone}).`];
+  const sentences = [`Epoch ${epoch}: of ${kind} that it has not seen, the sum of the layers names ${percent(accuracy.sum)} rightly (${alone}).`];
   if (settings.loss === "logistic") {
-    const [truths, lies] = layers.at(-1).above;
-    said.push(`In layer ${layers.length}, ${percent(truths)} of the truths and ${percent(lies)} of the lies lie above the threshold.`);
+    const [positive, negative] = layers.at(-1).above;
+    sentences.push(`In layer ${layers.length}, ${percent(positive)} of the positive and ${percent(negative)} of the negative data are above the threshold.`);
   }
-  if (settings.order === "turns") said.push(`It is layer ${learning[0] + 1}'s turn.`);
-  return said.join(" ");
+  if (settings.order === "turns") sentences.push(`It is layer ${learning[0] + 1}'s turn.`);
+  return sentences.join(" ");
 }
 
 // ---- Pictures
@@ -63,7 +63,7 @@ function paintPlane(canvas, view, points) {
   const image = new ImageData(side, side);
   const strongest = Math.max(1e-9, ...view.margin);
   for (let i = 0; i < view.winner.length; i++) {
-    const [r, g, b] = LABEL_COLOURS[view.winner[i]];
+    const [r, g, b] = LABEL_COLORS[view.winner[i]];
     image.data.set([r, g, b, 50 + 160 * Math.sqrt(view.margin[i] / strongest)], 4 * i);
   }
   const small = new OffscreenCanvas(side, side);
@@ -93,7 +93,7 @@ function paintPoints(context, size, { x, y, inputs }) {
       context.lineTo(across - 1.2 * r, down + r);
       context.closePath();
     }
-    context.fillStyle = `rgb(${LABEL_COLOURS[y[i]].join()})`;
+    context.fillStyle = `rgb(${LABEL_COLORS[y[i]].join()})`;
     context.fill();
     context.stroke();
   }
@@ -109,8 +109,8 @@ function paintHistogram(canvas, { positive, negative, top }, settings, ink) {
   context.clearRect(0, 0, width, height);
   const tallest = Math.max(...positive, ...negative, 1e-9);
   context.globalAlpha = 0.75;
-  for (const [bins, colour] of [[positive, POSITIVE], [negative, NEGATIVE]]) {
-    context.fillStyle = colour;
+  for (const [bins, color] of [[positive, POSITIVE], [negative, NEGATIVE]]) {
+    context.fillStyle = color;
     bins.forEach((share, k) => {
       const tall = (share / tallest) * (floor - 6);
       context.fillRect((k / bins.length) * width, floor - tall, width / bins.length - 1, tall);
@@ -157,24 +157,24 @@ function paintImage(canvas, pixels, signed) {
 }
 
 /** Ten bars, one per label: from the lowest to the highest of them. */
-function paintLabels(bars, values, truth) {
+function paintLabels(bars, values, trueLabel) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   bars.forEach(({ fill, item }, label) => {
     fill.style.transform = `scaleY(${high > low ? (values[label] - low) / (high - low) : 0})`;
     item.classList.toggle("ff-play-winner", values[label] === high && high > low);
-    item.classList.toggle("ff-play-truth", label === truth);
+    item.classList.toggle("ff-play-true-label", label === trueLabel);
   });
 }
 
 // ---- The exhibit
 
 function makeMenu(name, value, onChange) {
-  const [title, words] = WORDS[name];
+  const [title, texts] = LABELS_TEXT[name];
   const select = make("select", { name });
-  const offered = words ? CHOICES[name] : [...new Set([...OFFERED[name], value])].sort((a, b) => a - b);
-  for (const option of offered) select.append(make("option", { value: option }, words ? words[option] : String(option)));
+  const offered = texts ? CHOICES[name] : [...new Set([...OFFERED[name], value])].sort((a, b) => a - b);
+  for (const option of offered) select.append(make("option", { value: option }, texts ? texts[option] : String(option)));
   select.value = value;
-  select.addEventListener("change", () => onChange(name, allowed(name, select.value)));
+  select.addEventListener("change", () => onChange(name, sanitize(name, select.value)));
   return make("label", {}, title, select);
 }
 
@@ -187,19 +187,19 @@ function makeBars() {
 }
 
 /** A row of the net: a picture of what it says, the histogram of its goodness, and its figures. */
-function makeRow(title, flat, first) {
+function makeRow(title, is2d, first) {
   const picture = make("canvas", { width: 132, height: 132, "aria-hidden": "true" });
   const histogram = make("canvas", { "aria-hidden": "true" });
   const [figures, labels] = [make("p"), makeBars()];
-  const fields = first && !flat ? Array.from({ length: 16 }, () => make("canvas", { width: 8, height: 8 })) : [];
-  const left = flat ? picture : labels.element;
-  const parts = [make("h4", {}, title), make("div", { class: "ff-play-picture" }, left), make("div", { class: "ff-play-heaps" }, histogram), figures];
+  const fields = first && !is2d ? Array.from({ length: 16 }, () => make("canvas", { width: 8, height: 8 })) : [];
+  const left = is2d ? picture : labels.element;
+  const parts = [make("h4", {}, title), make("div", { class: "ff-play-picture" }, left), make("div", { class: "ff-play-histogram" }, histogram), figures];
   if (fields.length) parts.push(make("div", { class: "ff-play-fields", "aria-hidden": "true" }, ...fields));
   return { element: make("section", { class: "ff-play-row" }, ...parts), picture, histogram, figures, labels, fields };
 }
 
 function mount(element) {
-  let settings = read(location.hash.length > 1 ? location.hash : location.search); // a link from a chapter says ?norm=none
+  let settings = fromHash(location.hash.length > 1 ? location.hash : location.search); // a link from a chapter says ?norm=none
   let wanted = false; // what the reader asked for: out of sight it rests all the same
   let inSight = true;
   let [view, points, drawn, spoken, index, starts] = [null, null, true, 0, 0, 0];
@@ -222,15 +222,15 @@ function mount(element) {
   const top = make("div", { class: "ff-play-top" });
   const net = make("div", { class: "ff-play-net" });
   const legend = make("p", { class: "ff-note" });
-  legend.innerHTML = 'In each layer: how large its goodness is for <b class="ff-play-blue">truths</b> and for <b class="ff-play-orange">lies</b> that it has not seen. The dots show the two passes. They go up, and nothing comes down: each layer has only its own two heaps to learn from.';
+  legend.innerHTML = 'In each layer: how large its goodness is for <b class="ff-play-blue">positive</b> and for <b class="ff-play-orange">negative</b> data that it has not seen. The dots show the two passes. They go up, and nothing comes down: each layer has only its own two histograms to learn from.';
 
   function build() {
-    const flat = FLAT.includes(settings.data);
-    menus.replaceChildren(...Object.keys(DEFAULTS).filter((name) => name !== "noise" || flat).map((name) => makeMenu(name, settings[name], change)));
-    rows = Array.from({ length: settings.layers }, (_, k) => makeRow(`Layer ${k + 1}`, flat, k === 0));
+    const is2d = TOY_2D.includes(settings.data);
+    menus.replaceChildren(...Object.keys(DEFAULTS).filter((name) => name !== "noise" || is2d).map((name) => makeMenu(name, settings[name], change)));
+    rows = Array.from({ length: settings.layers }, (_, k) => makeRow(`Layer ${k + 1}`, is2d, k === 0));
     const title = make("h4", {}, "Sum of all layers");
-    top.replaceChildren(title, flat ? whole : make("div", { class: "ff-play-seen" }, digit, sum.element, other));
-    net.replaceChildren(...rows.map(({ element: row }) => row).reverse(), make("p", { class: "ff-play-input" }, flat ? "a point with a label" : "a digit with a label"));
+    top.replaceChildren(title, is2d ? whole : make("div", { class: "ff-play-seen" }, digit, sum.element, other));
+    net.replaceChildren(...rows.map(({ element: row }) => row).reverse(), make("p", { class: "ff-play-input" }, is2d ? "a point with a label" : "a digit with a label"));
     net.style.setProperty("--ff-rows", settings.layers);
     [points, index] = [null, 0];
   }
@@ -239,7 +239,7 @@ function mount(element) {
     setWanted(false);
     build();
     status.textContent = "Starting …";
-    history.replaceState(null, "", location.pathname + (write(settings) === "#" ? "" : write(settings)));
+    history.replaceState(null, "", location.pathname + (toHash(settings) === "#" ? "" : toHash(settings)));
     [view, starts] = [null, starts + 1];
     tell("start", { settings });
   }
@@ -264,17 +264,17 @@ function mount(element) {
     drawn = true;
     if (view === null) return;
     const ink = getComputedStyle(element).getPropertyValue("color");
-    const flat = FLAT.includes(view.settings.data);
-    if (flat) paintPlane(whole, view.plane.sum, points);
+    const is2d = TOY_2D.includes(view.settings.data);
+    if (is2d) paintPlane(whole, view.plane.sum, points);
     else {
       paintImage(digit, view.example.data, false);
-      paintLabels(sum.bars, view.example.total, view.example.truth);
+      paintLabels(sum.bars, view.example.total, view.example.trueLabel);
       view.fields.forEach((field, k) => paintImage(rows[0].fields[k], field, true));
     }
     view.layers.forEach((layer, k) => {
       const row = rows[k];
-      if (flat) paintPlane(row.picture, view.plane.layers[k], null);
-      else paintLabels(row.labels.bars, view.example.perLayer[k], view.example.truth);
+      if (is2d) paintPlane(row.picture, view.plane.layers[k], null);
+      else paintLabels(row.labels.bars, view.example.perLayer[k], view.example.trueLabel);
       paintHistogram(row.histogram, layer, view.settings, ink);
       const figures = [`alone ${percent(view.accuracy.layers[k])}`, `loss ${layer.loss === null ? "–" : layer.loss.toPrecision(2)}`];
       if (k > 0) figures.push(`follows layer ${k}: ${layer.follows.toFixed(2)}`);
@@ -316,13 +316,13 @@ function mount(element) {
   other.addEventListener("click", () => tell("example", { index: (index += 1) }));
   presets.addEventListener("change", () => {
     if (presets.value === "") return;
-    const chosen = PRESETS[presets.value];
-    settings = { ...DEFAULTS, ...chosen.change };
+    const preset = PRESETS[presets.value];
+    settings = { ...DEFAULTS, ...preset.change };
     start();
-    hint.textContent = `${chosen.look}`;
+    hint.textContent = preset.hint;
   });
   addEventListener("hashchange", () => {
-    settings = read(location.hash);
+    settings = fromHash(location.hash);
     hint.textContent = presets.value = "";
     start();
   });

@@ -1,8 +1,8 @@
 // One run of the playground: its data, its net, a step, and what can be measured of it. No worker and no page in here.
 
-import { FLAT, makeFlat, makeGrid, readDigits } from "./data.mjs";
+import { TOY_2D, makeGrid, makeToy2d, readDigits } from "./data.mjs";
 import {
-  NEGATIVES, forward, goodness, labelGoodness, makeNet, overlay, predict, seeded, summed, trainBatch,
+  NEGATIVE_LABELS, forward, goodness, labelGoodnessPerLayer, makeNet, overlay, predict, seeded, summed, trainBatch,
 } from "./train.mjs";
 
 export const BATCH = 50;
@@ -18,13 +18,13 @@ const rowsOf = (x, inputs, rows) => {
 // settings as in settings.mjs; digits: the bytes of digits8.bin, where the data are digits.
 export function makeRun(settings, digits = null) {
   const { data, noise, layers, width, norm, seed } = settings;
-  const { train, test } = FLAT.includes(data) ? makeFlat(data, noise, seed) : readDigits(digits);
+  const { train, test } = TOY_2D.includes(data) ? makeToy2d(data, noise, seed) : readDigits(digits);
   const { inputs, labels } = train;
   const random = seeded(seed + 1000);
   const net = makeNet([inputs, ...Array(layers).fill(width)], norm, random);
-  const drawnOnce = NEGATIVES.random({ y: train.y, labels, random });
+  const fixedNegatives = NEGATIVE_LABELS.random({ y: train.y, labels, random });
   return {
-    settings, train, test, inputs, labels, net, random, drawnOnce,
+    settings, train, test, inputs, labels, net, random, fixedNegatives,
     order: [], epoch: 0, steps: 0, losses: Array(layers).fill(null), recent: net.layers.map(() => []), trouble: null,
   };
 }
@@ -36,9 +36,9 @@ export function learning(run) {
   return [Math.min(Math.floor(run.epoch / TURN), all.length - 1)];
 }
 
-function negativeLabels(run, rows, x, y) {
-  const { net, labels, random, drawnOnce, settings } = run;
-  return NEGATIVES[settings.neg]({ net, x, y, labels, random, rows, drawnOnce });
+function sampleNegativeLabels(run, rows, x, y) {
+  const { net, labels, random, fixedNegatives, settings } = run;
+  return NEGATIVE_LABELS[settings.neg]({ net, x, y, labels, random, rows, fixedNegatives });
 }
 
 // One batch. Returns false, and says why in run.trouble, once there is no sense in going on.
@@ -48,12 +48,13 @@ export function step(run) {
   if (run.order.length === 0) run.order = run.random.order(train.y.length);
   const rows = run.order.splice(0, BATCH);
   const [x, y] = [rowsOf(train.x, inputs, rows), Uint8Array.from(rows, (row) => train.y[row])];
-  const negatives = negativeLabels(run, rows, x, y);
-  const trained = learning(run);
+  const negativeLabels = sampleNegativeLabels(run, rows, x, y);
+  const layerIndices = learning(run);
   const options = { loss: settings.loss, threshold: settings.theta, lr: settings.lr };
-  const results = trainBatch(net, overlay(x, inputs, y, labels), overlay(x, inputs, negatives, labels), trained, options);
+  const [positive, negative] = [y, negativeLabels].map((written) => overlay(x, inputs, written, labels));
+  const results = trainBatch(net, positive, negative, layerIndices, options);
   results.forEach(({ loss, gPositive, gNegative }, i) => {
-    const k = trained[i];
+    const k = layerIndices[i];
     run.losses[k] = run.losses[k] === null ? loss : 0.9 * run.losses[k] + 0.1 * loss;
     const greatest = Math.max(...gPositive, ...gNegative);
     if (!(loss < TOO_LARGE && greatest < TOO_LARGE)) run.trouble = { kind: "diverged", layer: k };
@@ -66,7 +67,8 @@ export function step(run) {
 
 // ---- What can be measured
 
-const share = (found, wanted) => found.reduce((right, label, i) => right + (label === wanted[i]), 0) / wanted.length;
+const share = (predictions, labels) =>
+  predictions.reduce((right, label, i) => right + (label === labels[i]), 0) / labels.length;
 
 function correlation(a, b) {
   const mean = (v) => v.reduce((sum, x) => sum + x, 0) / v.length;
@@ -79,26 +81,27 @@ function correlation(a, b) {
 // Shares of the test set that each layer, and their sum, label rightly; and of the training set, by the sum.
 export function accuracy(run) {
   const { net, train, test, labels } = run;
-  const perLayer = labelGoodness(net, test.x, labels);
-  const seen = rowsOf(train.x, run.inputs, Array.from({ length: Math.min(300, train.y.length) }, (_, k) => k));
+  const perLayer = labelGoodnessPerLayer(net, test.x, labels);
+  const count = Math.min(300, train.y.length);
+  const first = labelGoodnessPerLayer(net, train.x.subarray(0, count * run.inputs), labels);
   return {
     layers: perLayer.map((scores) => share(predict(scores, labels), test.y)),
     sum: share(predict(summed(perLayer), labels), test.y),
-    train: share(predict(summed(labelGoodness(net, seen, labels)), labels), train.y.subarray(0, seen.length / run.inputs)),
+    train: share(predict(summed(first), labels), train.y.subarray(0, count)),
   };
 }
 
 // The goodness of the test set on a positive and a negative pass, layer by layer, and how closely each layer's follows
 // that of the layer below (the correlation). The negative labels are drawn as in training, from a generator of their own.
 export function goodnessNow(run) {
-  const { net, test, inputs, labels, drawnOnce, settings } = run;
+  const { net, test, inputs, labels, fixedNegatives, settings } = run;
   const rows = test.y.map((_, k) => k);
   const y = test.y;
   const own = seeded(7);
   // Those drawn once belong to the training set: others of the same kind stand in for them.
   const kind = settings.neg === "once" ? "random" : settings.neg;
-  const negatives = NEGATIVES[kind]({ net, x: test.x, y, labels, random: own, rows, drawnOnce });
-  const [positive, negative] = [y, negatives].map((label) =>
+  const negativeLabels = NEGATIVE_LABELS[kind]({ net, x: test.x, y, labels, random: own, rows, fixedNegatives });
+  const [positive, negative] = [y, negativeLabels].map((label) =>
     forward(net, overlay(test.x, inputs, label, labels)).map((h, k) => goodness(h, net.layers[k].units)),
   );
   const both = positive.map((g, k) => [...g, ...negative[k]]);
@@ -108,7 +111,7 @@ export function goodnessNow(run) {
 // For points in the plane: which label wins at each point of a grid, and by how much, for each layer and the sum.
 export function plane(run, side) {
   const { net, labels } = run;
-  const perLayer = labelGoodness(net, makeGrid(labels, side), labels);
+  const perLayer = labelGoodnessPerLayer(net, makeGrid(labels, side), labels);
   const view = (scores, layers) => {
     const winner = predict(scores, labels);
     const margin = Float32Array.from(winner, (best, i) => {
@@ -121,18 +124,18 @@ export function plane(run, side) {
   return { layers: perLayer.map((scores) => view(scores, 1)), sum: view(summed(perLayer), perLayer.length) };
 }
 
-// For one digit of the test set: its pixels, the goodness of each label by layer, and every layer's activities on it
+// For one digit of the test set: its pixels, the goodness of each label by layer, and every layer's activations on it
 // with the true label (positive) and with the strongest wrong one (negative).
 export function example(run, index) {
   const { net, test, inputs, labels } = run;
   const row = index % test.y.length;
   const x = test.x.slice(row * inputs, (row + 1) * inputs);
-  const truth = test.y[row];
-  const perLayer = labelGoodness(net, x, labels);
+  const trueLabel = test.y[row];
+  const perLayer = labelGoodnessPerLayer(net, x, labels);
   const total = summed(perLayer);
-  let rival = truth === 0 ? 1 : 0;
-  for (let k = 0; k < labels; k++) if (k !== truth && total[k] > total[rival]) rival = k;
-  const [positive, negative] = [truth, rival].map((label) => forward(net, overlay(x, inputs, [label], labels)));
-  return { row, data: x.slice(labels), truth, rival, perLayer, total, positive, negative };
+  let rival = trueLabel === 0 ? 1 : 0;
+  for (let k = 0; k < labels; k++) if (k !== trueLabel && total[k] > total[rival]) rival = k;
+  const [positive, negative] = [trueLabel, rival].map((label) => forward(net, overlay(x, inputs, [label], labels)));
+  return { row, data: x.slice(labels), trueLabel, rival, perLayer, total, positive, negative };
 }
 

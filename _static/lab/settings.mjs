@@ -17,7 +17,7 @@ export const DEFAULTS = {
 };
 
 /** A value that is allowed: the given one, moved into its range, or the default where it makes no sense. */
-export function allowed(name, value) {
+export function sanitize(name, value) {
   if (name in CHOICES) return CHOICES[name].includes(value) ? value : DEFAULTS[name];
   const [least, greatest] = RANGES[name];
   const number = value === "" || value === null ? NaN : Number(value);
@@ -27,16 +27,16 @@ export function allowed(name, value) {
 }
 
 /** Settings from the end of an address, such as #data=xor&norm=none; what it does not say is as in DEFAULTS. */
-export function read(end) {
-  const said = new URLSearchParams(end.replace(/^[#?]/, ""));
+export function fromHash(end) {
+  const params = new URLSearchParams(end.replace(/^[#?]/, ""));
   return Object.fromEntries(
-    Object.keys(DEFAULTS).map((name) => [name, said.has(name) ? allowed(name, said.get(name)) : DEFAULTS[name]]),
+    Object.keys(DEFAULTS).map((name) => [name, params.has(name) ? sanitize(name, params.get(name)) : DEFAULTS[name]]),
   );
 }
 
 /** The address of some settings: what differs from DEFAULTS. */
-export function write(settings) {
-  const said = new URLSearchParams();
-  for (const [name, value] of Object.entries(DEFAULTS)) if (settings[name] !== value) said.set(name, settings[name]);
-  return `#${said}`;
+export function toHash(settings) {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(DEFAULTS)) if (settings[name] !== value) params.set(name, settings[name]);
+  return `#${params}`;
 }

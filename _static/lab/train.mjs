@@ -27,7 +27,7 @@ export function seeded(seed) {
 
 // ---- What a layer is given: its input without the length, so that goodness cannot be passed on
 
-export const NORMALISATIONS = {
+export const NORMALIZATIONS = {
   // As it comes: the length, which is the goodness of the layer below, goes on to the next.
   none: () => {},
   // Scaled to a root mean square of 1; only the direction is left.
@@ -48,9 +48,9 @@ export const NORMALISATIONS = {
   },
 };
 
-export function normalise(x, inputs, kind) {
+export function normalize(x, inputs, kind) {
   const out = Float64Array.from(x);
-  for (let start = 0; start < out.length; start += inputs) NORMALISATIONS[kind](out.subarray(start, start + inputs));
+  for (let start = 0; start < out.length; start += inputs) NORMALIZATIONS[kind](out.subarray(start, start + inputs));
   return out;
 }
 
@@ -61,13 +61,13 @@ export function makeLayer(inputs, units, random) {
   return { inputs, units, weights, bias: new Float64Array(units), memory: null, steps: 0 };
 }
 
-export function makeNet(widths, normalisation, random) {
+export function makeNet(widths, normalization, random) {
   const layers = widths.slice(1).map((units, k) => makeLayer(widths[k], units, random));
-  return { layers, normalisation };
+  return { layers, normalization };
 }
 
-// The layer's activities on inputs that are normalised already: relu(weights · input + bias).
-export function activities(layer, input) {
+// The layer's activations on inputs that are normalised already: relu(weights · input + bias).
+export function activations(layer, input) {
   const { inputs, units, weights, bias } = layer;
   const n = input.length / inputs;
   const h = new Float64Array(n * units);
@@ -82,10 +82,10 @@ export function activities(layer, input) {
 }
 
 export function forward(net, x) {
-  return net.layers.map((layer) => (x = activities(layer, normalise(x, layer.inputs, net.normalisation))));
+  return net.layers.map((layer) => (x = activations(layer, normalize(x, layer.inputs, net.normalization))));
 }
 
-// Goodness: the mean square of a row's activities.
+// Goodness: the mean square of a row's activations.
 export function goodness(h, units) {
   const g = new Float64Array(h.length / units);
   for (let k = 0; k < h.length; k++) g[Math.floor(k / units)] += (h[k] * h[k]) / units;
@@ -129,21 +129,22 @@ export const LOSSES = {
 
 // ---- Learning: the gradient by hand, for one layer and from nothing but what that layer sees
 
-// d goodness / d activity is 2 · activity / units, d activity / d weight is the input where the unit is on, and a unit
-// that is off has the activity 0: so the gradient of a weight is the sum over rows of push · 2 · activity / units · input.
+// d goodness / d activation is 2 · activation / units, d activation / d weight is the input where the unit is on, and a
+// unit that is off has the activation 0: so the gradient of a weight is the sum over rows of push · 2 · activation /
+// units · input. `grad` is that of the loss with respect to the preactivation.
 function addGradient(layer, gradient, input, h, push) {
   const { inputs, units } = layer;
   for (let i = 0; i < push.length; i++) {
     for (let u = 0; u < units; u++) {
-      const slope = (push[i] * 2 * h[i * units + u]) / units;
-      if (slope === 0) continue;
-      for (let j = 0, w = u * inputs, x = i * inputs; j < inputs; j++) gradient.weights[w + j] += slope * input[x + j];
-      gradient.bias[u] += slope;
+      const grad = (push[i] * 2 * h[i * units + u]) / units;
+      if (grad === 0) continue;
+      for (let j = 0, w = u * inputs, x = i * inputs; j < inputs; j++) gradient.weights[w + j] += grad * input[x + j];
+      gradient.bias[u] += grad;
     }
   }
 }
 
-export const OPTIMISERS = {
+export const OPTIMIZERS = {
   sgd(layer, gradient, lr) {
     for (const name of ["weights", "bias"]) {
       gradient[name].forEach((g, k) => (layer[name][k] -= lr * g));
@@ -171,12 +172,12 @@ export const OPTIMISERS = {
   },
 };
 
-// One step of one layer: two forward passes, a loss of its own, an update of its own. Returns its activities before
+// One step of one layer: two forward passes, a loss of its own, an update of its own. Returns its activations before
 // the update, which is what the layer above is given.
 export function trainLayer(layer, positive, negative, options) {
-  const { normalisation, loss, threshold, scale, optimiser = "adam", lr } = options;
-  const inputs = [positive, negative].map((x) => normalise(x, layer.inputs, normalisation));
-  const [hPositive, hNegative] = inputs.map((input) => activities(layer, input));
+  const { normalization, loss, threshold, scale, optimizer = "adam", lr } = options;
+  const inputs = [positive, negative].map((x) => normalize(x, layer.inputs, normalization));
+  const [hPositive, hNegative] = inputs.map((input) => activations(layer, input));
   const [gPositive, gNegative] = [hPositive, hNegative].map((h) => goodness(h, layer.units));
   const { value, pushPositive, pushNegative } = LOSSES[loss](gPositive, gNegative, {
     units: layer.units, threshold, scale,
@@ -184,23 +185,24 @@ export function trainLayer(layer, positive, negative, options) {
   const gradient = { weights: new Float64Array(layer.weights.length), bias: new Float64Array(layer.units) };
   addGradient(layer, gradient, inputs[0], hPositive, pushPositive);
   addGradient(layer, gradient, inputs[1], hNegative, pushNegative);
-  OPTIMISERS[optimiser](layer, gradient, lr);
+  OPTIMIZERS[optimizer](layer, gradient, lr);
   return { positive: hPositive, negative: hNegative, gPositive, gNegative, loss: value };
 }
 
-// One step of the layers in `trained`; those below them only pass the data on. Returns what trainLayer does, for these.
-export function trainBatch(net, positive, negative, trained, options) {
-  options = { ...options, normalisation: net.normalisation };
+// One step of the layers in `layerIndices`; those below them only pass the data on. Returns what trainLayer does, for
+// these.
+export function trainBatch(net, positive, negative, layerIndices, options) {
+  options = { ...options, normalization: net.normalization };
   const results = [];
-  for (let k = 0; k <= Math.max(...trained); k++) {
+  for (let k = 0; k <= Math.max(...layerIndices); k++) {
     const layer = net.layers[k];
-    if (trained.includes(k)) {
+    if (layerIndices.includes(k)) {
       const result = trainLayer(layer, positive, negative, options);
       results.push(result);
       ({ positive, negative } = result);
     } else {
       [positive, negative] = [positive, negative].map((x) =>
-        activities(layer, normalise(x, layer.inputs, net.normalisation)),
+        activations(layer, normalize(x, layer.inputs, net.normalization)),
       );
     }
   }
@@ -219,17 +221,17 @@ export function overlay(x, inputs, y, labels) {
 }
 
 // The goodness of every label in every row, layer by layer: [layer][row · labels + label].
-export function labelGoodness(net, x, labels, layers = net.layers) {
+export function labelGoodnessPerLayer(net, x, labels, layers = net.layers) {
   const inputs = net.layers[0].inputs;
   const n = x.length / inputs;
-  const found = layers.map(() => new Float64Array(n * labels));
+  const perLayer = layers.map(() => new Float64Array(n * labels));
   for (let label = 0; label < labels; label++) {
     const written = overlay(x, inputs, new Uint8Array(n).fill(label), labels);
     forward({ ...net, layers }, written).forEach((h, k) => {
-      goodness(h, layers[k].units).forEach((g, i) => (found[k][i * labels + label] = g));
+      goodness(h, layers[k].units).forEach((g, i) => (perLayer[k][i * labels + label] = g));
     });
   }
-  return found;
+  return perLayer;
 }
 
 export const summed = (perLayer) => perLayer[0].map((_, k) => perLayer.reduce((sum, layer) => sum + layer[k], 0));
@@ -245,28 +247,28 @@ export function predict(scores, labels) {
 
 // ---- Labels for the negative pass
 
-export const NEGATIVES = {
+export const NEGATIVE_LABELS = {
   // One of the others, all equally likely, new on every batch.
   random: ({ y, labels, random }) => y.map((label) => (label + 1 + random.below(labels - 1)) % labels),
   // One of the others, in proportion to exp(30 · the first layer's goodness for it).
   hard: ({ net, x, y, labels, random, scale = 30 }) => {
-    const [scores] = labelGoodness(net, x, labels, net.layers.slice(0, 1));
+    const [scores] = labelGoodnessPerLayer(net, x, labels, net.layers.slice(0, 1));
     return y.map((label, i) => {
       const row = scores.subarray(i * labels, (i + 1) * labels);
       const top = Math.max(...row.filter((_, k) => k !== label));
-      const chances = row.map((g, k) => (k === label ? 0 : Math.exp(scale * (g - top))));
-      let left = random() * chances.reduce((sum, chance) => sum + chance, 0);
+      const probabilities = row.map((g, k) => (k === label ? 0 : Math.exp(scale * (g - top))));
+      let left = random() * probabilities.reduce((sum, probability) => sum + probability, 0);
       let drawn = label;
       for (let k = 0; k < labels; k++) {
-        if (chances[k] === 0) continue;
+        if (probabilities[k] === 0) continue;
         drawn = k;
-        if ((left -= chances[k]) < 0) break;
+        if ((left -= probabilities[k]) < 0) break;
       }
       return drawn;
     });
   },
   // A mistake: drawn before training, and the same ones ever after.
-  once: ({ rows, drawnOnce }) => Uint8Array.from(rows, (row) => drawnOnce[row]),
+  once: ({ rows, fixedNegatives }) => Uint8Array.from(rows, (row) => fixedNegatives[row]),
   // Another mistake: any label, so that the true one is among them.
   any: ({ y, labels, random }) => y.map(() => random.below(labels)),
 };

@@ -25,9 +25,9 @@ export async function check(buffer, manifest) {
   if (buffer.byteLength !== bytes) {
     throw new Error(`${file} is damaged: expected ${bytes} bytes, got ${buffer.byteLength}; reload the page`);
   }
-  const found = await sha256(buffer);
-  if (found !== null && found !== expected) {
-    throw new Error(`${file} does not match its manifest: expected SHA-256 ${expected}, got ${found}; reload the page`);
+  const actual = await sha256(buffer);
+  if (actual !== null && actual !== expected) {
+    throw new Error(`${file} does not match its manifest: expected SHA-256 ${expected}, got ${actual}; reload the page`);
   }
 }
 

@@ -3,7 +3,7 @@
 // | { type: "example", index }. A message out: { type: "view", … } or { type: "failed", message }.
 
 import { accuracy, example, goodnessNow, learning, makeRun, plane, step } from "./run.mjs";
-import { FLAT } from "./data.mjs";
+import { TOY_2D } from "./data.mjs";
 
 const SLICE = 14; // milliseconds of training between two looks at the messages
 const SIDE = 44; // of the grid on which the plane is coloured
@@ -29,9 +29,9 @@ export function histogram(values, top) {
   return bins;
 }
 
-function look() {
+function postView() {
   const { settings, net } = run;
-  const flat = FLAT.includes(settings.data);
+  const is2d = TOY_2D.includes(settings.data);
   const { positive, negative, follows } = goodnessNow(run);
   const layers = net.layers.map((layer, k) => {
     const sorted = Float64Array.from([...positive[k], ...negative[k]]).sort();
@@ -47,13 +47,13 @@ function look() {
     type: "view", id: started, settings, epoch: run.epoch, steps: run.steps, playing, trouble: run.trouble,
     learning: learning(run), layers, accuracy: accuracy(run), labels: run.labels,
   };
-  if (flat) view.plane = plane(run, SIDE);
+  if (is2d) view.plane = plane(run, SIDE);
   else {
     view.example = example(run, index);
     view.fields = Array.from({ length: Math.min(16, net.layers[0].units) }, (_, unit) =>
       net.layers[0].weights.slice(unit * run.inputs + run.labels, (unit + 1) * run.inputs));
   }
-  if (flat && run.steps === 0) view.points = { x: run.train.x, y: run.train.y, inputs: run.inputs };
+  if (is2d && run.steps === 0) view.points = { x: run.train.x, y: run.train.y, inputs: run.inputs };
   postMessage(view);
   waiting = true;
 }
@@ -70,7 +70,7 @@ function work() {
     let going = true;
     while (going && performance.now() < until) going = step(run);
     if (!going) playing = false;
-    if (!waiting || !going) look();
+    if (!waiting || !going) postView();
   } catch (error) {
     failed(error);
   }
@@ -79,13 +79,13 @@ function work() {
 
 const TASKS = {
   async start({ settings }) {
-    const mine = (started += 1);
+    const id = (started += 1);
     [run, playing] = [null, false];
-    if (!FLAT.includes(settings.data)) digits ??= await loadDigits();
-    if (mine !== started) return;
+    if (!TOY_2D.includes(settings.data)) digits ??= await loadDigits();
+    if (id !== started) return;
     run = makeRun(settings, digits);
     index = 0;
-    look();
+    postView();
     work(); // if Train was pressed while the digits were on their way
   },
   play() {
@@ -95,20 +95,20 @@ const TASKS = {
   },
   pause() {
     playing = false;
-    if (run) look();
+    if (run) postView();
   },
   step() {
     playing = false;
     if (!run) return;
     step(run);
-    look();
+    postView();
   },
   shown() {
     waiting = false;
   },
   example(message) {
     index = message.index;
-    if (run) look();
+    if (run) postView();
   },
 };
 

@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "_build" / "html"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
 
 
 def skip_or_fail(reason):
@@ -30,7 +33,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder):
     """The address of a folder, on a port of this machine."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -44,9 +49,13 @@ def looks(bare, name, widths_and_themes):
     embedded = sorted(
         path.relative_to(ROOT).as_posix()
         for path in BOOK.rglob("*.html")
-        if "_static" not in path.parts and f'class="{name}"' in path.read_text(encoding="utf-8")
+        if "_static" not in path.parts
+        and f'class="{name}"' in path.read_text(encoding="utf-8")
     )
-    return [(bare, 390, "light"), *((page, *look) for page in embedded for look in widths_and_themes)]
+    return [
+        (bare, 390, "light"),
+        *((page, *look) for page in embedded for look in widths_and_themes),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +81,13 @@ def browser():
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        skip_or_fail("playwright is not installed: pip install playwright axe-playwright-python")
+        skip_or_fail(
+            "playwright is not installed: pip install playwright axe-playwright-python"
+        )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield browser
         browser.close()
 
@@ -84,10 +97,20 @@ class Watched:
 
     def __init__(self, page, address):
         self.page, self.address, self.problems = page, address, []
-        page.on("console", lambda message: message.type == "error" and self.problems.append(f"console: {message.text}"))
+        page.on(
+            "console",
+            lambda message: (
+                message.type == "error"
+                and self.problems.append(f"console: {message.text}")
+            ),
+        )
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         page.on(
-            "response", lambda answer: answer.status >= 400 and self.problems.append(f"{answer.status}: {answer.url}")
+            "response",
+            lambda answer: (
+                answer.status >= 400
+                and self.problems.append(f"{answer.status}: {answer.url}")
+            ),
         )
         page.route("**/*", self.allow)
 
@@ -100,7 +123,9 @@ class Watched:
 
     def open(self, name):
         self.page.goto(f"{self.address}/{name}")
-        self.page.evaluate("async () => { await document.fonts.ready; await window.MathJax?.startup?.promise }")
+        self.page.evaluate(
+            "async () => { await document.fonts.ready; await window.MathJax?.startup?.promise }"
+        )
         return self.page
 
 
@@ -113,7 +138,10 @@ def contexts(browser):
         if (theme, width) not in made:
             viewport = {"width": width, "height": 844 if width < 600 else 900}
             new = browser.new_context(
-                viewport=viewport, color_scheme=theme, has_touch=width < 600, reduced_motion="reduce"
+                viewport=viewport,
+                color_scheme=theme,
+                has_touch=width < 600,
+                reduced_motion="reduce",
             )
             new.add_init_script(
                 f"for (const key of ['mode', 'theme']) localStorage.getItem(key) ?? localStorage.setItem(key, '{theme}')"

@@ -9,8 +9,14 @@ from .conftest import BOOK, ROOT, looks, skip_or_fail
 from .test_pages import accessibility_violations
 
 BARE = "tests/lab/draw.html"
-CASES = looks(BARE, "ff-draw", [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (1600, "light")])
-MANIFEST = json.loads((ROOT / "_static" / "lab" / "digits.json").read_text(encoding="utf-8"))
+CASES = looks(
+    BARE,
+    "ff-draw",
+    [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (1600, "light")],
+)
+MANIFEST = json.loads(
+    (ROOT / "_static" / "lab" / "digits.json").read_text(encoding="utf-8")
+)
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +28,9 @@ def start(watched, name=BARE, theme="light"):
     """Open the exhibit and wait until it runs; returns the page."""
     page = watched.open(name)
     if name == BARE:
-        page.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
+        page.evaluate(
+            "(theme) => { document.documentElement.dataset.theme = theme }", theme
+        )
     page.locator(".ff-draw").first.scroll_into_view_if_needed()
     page.locator(".ff-draw-pad").wait_for()
     return page
@@ -49,7 +57,13 @@ def draw_with_mouse(page, strokes):
     """Draw strokes, in 28ths of the pad, with the browser's own mouse."""
     page.locator(".ff-draw-pad").scroll_into_view_if_needed()
     box = page.locator(".ff-draw-pad").bounding_box()
-    at = [[(box["x"] + x * box["width"] / 28, box["y"] + y * box["height"] / 28) for x, y in s] for s in strokes]
+    at = [
+        [
+            (box["x"] + x * box["width"] / 28, box["y"] + y * box["height"] / 28)
+            for x, y in s
+        ]
+        for s in strokes
+    ]
     for stroke in at:
         page.mouse.move(*stroke[0])
         page.mouse.down()
@@ -109,9 +123,18 @@ def test_the_bars_move_while_the_pen_is_down(watch):
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.down()
     before = page.locator(".ff-draw tbody").inner_text()
-    for x, y in [(140, 64), (130, 90), (115, 115), (100, 140), (90, 165)]:  # a seven, the button held down
+    for x, y in [
+        (140, 64),
+        (130, 90),
+        (115, 115),
+        (100, 140),
+        (90, 165),
+    ]:  # a seven, the button held down
         page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
-        page.wait_for_function("(old) => document.querySelector('.ff-draw tbody').innerText !== old", arg=before)
+        page.wait_for_function(
+            "(old) => document.querySelector('.ff-draw tbody').innerText !== old",
+            arg=before,
+        )
         before = page.locator(".ff-draw tbody").inner_text()
     page.mouse.up()
     assert watched.problems == []
@@ -121,7 +144,12 @@ def test_the_bars_move_while_the_pen_is_down(watch):
 def test_a_finger_or_a_pen_draws_too(watch, kind):
     watched = watch(width=390)
     page = start(watched)
-    assert page.locator(".ff-draw-pad").evaluate("(pad) => getComputedStyle(pad).touchAction") == "none"
+    assert (
+        page.locator(".ff-draw-pad").evaluate(
+            "(pad) => getComputedStyle(pad).touchAction"
+        )
+        == "none"
+    )
     draw(page, strokes_of(page, 0, 3), kind)
     assert winner(page) == 3
     assert watched.problems == []
@@ -133,7 +161,10 @@ def test_a_real_touch_draws_and_does_not_scroll(watch):
     page.locator(".ff-draw-pad").scroll_into_view_if_needed()
     box, before = page.locator(".ff-draw-pad").bounding_box(), page.evaluate("scrollY")
     touch = page.context.new_cdp_session(page)
-    for type_, y in [("touchStart", 40), *(("touchMove", 40 + 10 * k) for k in range(1, 16))]:
+    for type_, y in [
+        ("touchStart", 40),
+        *(("touchMove", 40 + 10 * k) for k in range(1, 16)),
+    ]:
         point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + y}
         touch.send("Input.dispatchTouchEvent", {"type": type_, "touchPoints": [point]})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
@@ -177,12 +208,14 @@ def test_the_samples_the_switches_and_clear_work_from_the_keyboard(watch):
 def test_the_page_computes_what_ffutils_computes(watch):
     watched = watch()
     page = start(watched)
-    golden = json.loads((ROOT / "tests" / "lab" / "golden_draw.json").read_text(encoding="utf-8"))
+    golden = json.loads(
+        (ROOT / "tests" / "lab" / "golden_draw.json").read_text(encoding="utf-8")
+    )
     found = page.evaluate(
-        "async () => { const { layerGoodness } = await import('/_static/lab/net.mjs');"
+        "async () => { const { labelGoodnessPerLayer } = await import('/_static/lab/net.mjs');"
         "const { decodePixels, loadNet } = await import('/_static/lab/weights.mjs');"
         "const { net, manifest } = await loadNet();"
-        "return manifest.samples.map(({ pixels }) => layerGoodness(net, decodePixels(pixels))) }"
+        "return manifest.samples.map(({ pixels }) => labelGoodnessPerLayer(net, decodePixels(pixels))) }"
     )
     apart = [
         abs(a - b)
@@ -197,25 +230,35 @@ def test_the_page_computes_what_ffutils_computes(watch):
 def test_a_prediction_takes_at_most_ten_milliseconds(watch):
     page = start(watch())
     times = page.evaluate(
-        "async () => { const { layerGoodness } = await import('/_static/lab/net.mjs');"
+        "async () => { const { labelGoodnessPerLayer } = await import('/_static/lab/net.mjs');"
         "const { preprocess } = await import('/_static/lab/image.mjs');"
         "const { loadNet } = await import('/_static/lab/weights.mjs');"
         "const { makeHand, write } = await import('/tests/lab/hands.mjs');"
         "const { net } = await loadNet(); const times = [];"
         "for (let n = 0; n < 100; n++) { const strokes = write(makeHand(n), n % 10); const began = performance.now();"
-        "layerGoodness(net, preprocess(strokes)); times.push(performance.now() - began); }"
+        "labelGoodnessPerLayer(net, preprocess(strokes)); times.push(performance.now() - began); }"
         "return times.sort((a, b) => a - b) }"
     )
     print(
         f"drawing to goodness: median {times[50]:.1f} ms, 90 of 100 within {times[90]:.1f} ms, least {times[0]:.1f} ms"
     )
-    assert times[25] <= 10, "the quicker runs say what it takes; the slower ones, how busy the machine is"
+    assert times[25] <= 10, (
+        "the quicker runs say what it takes; the slower ones, how busy the machine is"
+    )
 
 
 DAMAGES = {
     "cut short": ("**/digits.bin*", {"body": b"short"}, "expected 904000 bytes, got 5"),
-    "changed": ("**/digits.bin*", {"body": bytes(MANIFEST["bytes"])}, "does not match its manifest"),
-    "missing": ("**/digits.bin*", {"status": 404, "body": ""}, "the server answered 404"),
+    "changed": (
+        "**/digits.bin*",
+        {"body": bytes(MANIFEST["bytes"])},
+        "does not match its manifest",
+    ),
+    "missing": (
+        "**/digits.bin*",
+        {"status": 404, "body": ""},
+        "the server answered 404",
+    ),
     "unreachable": ("**/digits.json", None, "is the server still running?"),
 }
 
@@ -224,9 +267,14 @@ DAMAGES = {
 def test_a_damaged_net_is_refused_in_words(watch, damage):
     pattern, answer, words = DAMAGES[damage]
     page = watch().page
-    page.route(pattern, lambda route: route.abort() if answer is None else route.fulfill(**answer))
+    page.route(
+        pattern,
+        lambda route: route.abort() if answer is None else route.fulfill(**answer),
+    )
     page.goto(f"{watch().address}/{BARE}")
-    page.wait_for_function("document.querySelector('.ff-draw').innerText.includes('could not start')")
+    page.wait_for_function(
+        "document.querySelector('.ff-draw').innerText.includes('could not start')"
+    )
     assert words.replace("904000", str(MANIFEST["bytes"])) in status(page)
     assert page.locator(".ff-draw-pad").count() == 0
 
@@ -240,7 +288,9 @@ def test_the_net_is_not_loaded_before_it_is_in_sight(watch):
     )
     page = watched.open(BARE)
     page.wait_for_load_state("networkidle")
-    assert any("draw.mjs" in url for url in asked) and not any("digits" in url for url in asked)
+    assert any("draw.mjs" in url for url in asked) and not any(
+        "digits" in url for url in asked
+    )
     page.locator(".ff-draw").scroll_into_view_if_needed()
     page.locator(".ff-draw-pad").wait_for()
     assert any("digits.bin" in url for url in asked)
@@ -260,7 +310,9 @@ def test_it_is_accessible_and_fits_the_screen(watch, name, width, theme):
     assert accessibility_violations(page) == []  # empty, and then with a drawing
     draw(page, strokes_of(page, 4, 5))
     page.locator(".ff-draw thead input").nth(2).uncheck()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+        "the page scrolls sideways"
+    )
     small = page.locator(".ff-draw :is(button, input)").evaluate_all(
         "(all) => all.map((one) => one.getBoundingClientRect()).filter(({width, height}) => width < 24 || height < 24)"
     )
@@ -268,7 +320,9 @@ def test_it_is_accessible_and_fits_the_screen(watch, name, width, theme):
     assert accessibility_violations(page) == []
     shots = BOOK.parent / "screenshots" / f"{theme}-{width}"
     shots.mkdir(parents=True, exist_ok=True)
-    page.locator(".ff-draw").screenshot(path=shots / f"draw-{name.split('/')[-1].removesuffix('.html')}.png")
+    page.locator(".ff-draw").screenshot(
+        path=shots / f"draw-{name.split('/')[-1].removesuffix('.html')}.png"
+    )
     assert watched.problems == []
 
 
@@ -276,4 +330,6 @@ def test_the_samples_are_images_of_28_by_28():
     for sample in MANIFEST["samples"]:
         assert len(base64.b64decode(sample["pixels"])) == 784
     if not (BOOK / "index.html").is_file():
-        skip_or_fail("no book in _build/html: the exhibit was tried on its bare page alone")
+        skip_or_fail(
+            "no book in _build/html: the exhibit was tried on its bare page alone"
+        )

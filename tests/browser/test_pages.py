@@ -8,12 +8,17 @@ from .conftest import BOOK, skip_or_fail
 
 
 def is_written(page):
-    return page and any((BOOK / "_sources" / page).with_suffix(suffix).is_file() for suffix in (".md", ".ipynb"))
+    return page and any(
+        (BOOK / "_sources" / page).with_suffix(suffix).is_file()
+        for suffix in (".md", ".ipynb")
+    )
 
 
-PAGES = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html") if "_static" not in path.parts) or [
-    None
-]
+PAGES = sorted(
+    path.relative_to(BOOK).as_posix()
+    for path in BOOK.rglob("*.html")
+    if "_static" not in path.parts
+) or [None]
 CHAPTERS = [page for page in PAGES if page and page.startswith("chapters/")]
 # Pages that somebody wrote are tried in every theme and width, those that Sphinx makes (indices, source code) in two.
 CASES = [
@@ -22,7 +27,13 @@ CASES = [
     for width, theme in [(1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")]
     if is_written(page) or (width, theme) in [(1280, "light"), (390, "dark")]
 ]
-AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}, "preload": False}
+AXE = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+    },
+    "preload": False,
+}
 
 
 @pytest.mark.parametrize(("name", "width", "theme"), CASES)
@@ -33,17 +44,28 @@ def test_page(name, width, theme, watch):
     page = watched.open(name)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
 
-    shot = BOOK.parent / "screenshots" / f"{theme}-{width}" / f"{name.removesuffix('.html').replace('/', '-')}.png"
+    shot = (
+        BOOK.parent
+        / "screenshots"
+        / f"{theme}-{width}"
+        / f"{name.removesuffix('.html').replace('/', '-')}.png"
+    )
     shot.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=shot, full_page=True)
 
     assert watched.problems == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
-    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "MathJax could not read a formula"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+        "the page scrolls sideways"
+    )
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, (
+        "MathJax could not read a formula"
+    )
     if page.locator(".math").count():
         assert page.locator("mjx-container").count() > 0, "the formulae were not set"
     headings = page.locator("h1").all_inner_texts()
-    assert not any(re.match(r"\d+\.\s*\d+\.", text) for text in headings), f"numbered by _toc.yml and again: {headings}"
+    assert not any(re.match(r"\d+\.\s*\d+\.", text) for text in headings), (
+        f"numbered by _toc.yml and again: {headings}"
+    )
     assert page.locator("img:not([alt])").count() == 0
     assert page.locator('article img[alt=""]').count() == 0, "a figure without alt text"
     assert accessibility_violations(page) == []
@@ -54,7 +76,9 @@ def accessibility_violations(page):
 
     found = Axe().run(page, options=AXE).response["violations"]
     return [
-        f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary')}" for rule in found for node in rule["nodes"]
+        f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary')}"
+        for rule in found
+        for node in rule["nodes"]
     ]
 
 
@@ -95,7 +119,11 @@ def test_search_finds_the_goodness(watch, width):
 def test_the_menu_opens_on_a_phone(watch):
     watched = watch(width=390)
     page = watched.open("index.html")
-    link = page.locator("#pst-primary-sidebar-modal a, .bd-sidebar-primary a").filter(has_text="Bibliography").first
+    link = (
+        page.locator("#pst-primary-sidebar-modal a, .bd-sidebar-primary a")
+        .filter(has_text="Bibliography")
+        .first
+    )
     assert not link.is_visible()
     page.locator(".primary-toggle:visible").click()
     link.wait_for(state="visible")
@@ -124,7 +152,9 @@ def test_a_flipbook_turns_with_the_keyboard(watch):
 def test_a_hidden_solution_opens_and_is_accessible(watch, name):
     watched = watch(width=390)
     page = watched.open(name)
-    page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+    page.evaluate(
+        "document.querySelectorAll('details').forEach((box) => (box.open = true))"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert accessibility_violations(page) == []
     assert watched.problems == []

@@ -15,7 +15,9 @@ SCRIPT = """async () => {
 
 def main(program):
     with served(ROOT) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page()
         page.goto(f"{address}/tests/lab/golden.json")
         print(json.dumps(page.evaluate(SCRIPT)))

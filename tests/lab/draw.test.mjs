@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { SIDE, brighter, centreOfMass, preprocess, rasterize } from "../../_static/lab/image.mjs";
-import { decide, firstLayer, forward, goodness, layerGoodness, normalize, overlay } from "../../_static/lab/net.mjs";
+import { SIDE, brighter, centerOfMass, preprocess, rasterize } from "../../_static/lab/image.mjs";
+import { decide, firstLayer, forward, goodness, labelGoodnessPerLayer, normalize, overlay } from "../../_static/lab/net.mjs";
 import { check, decodePixels, unpack } from "../../_static/lab/weights.mjs";
 import { describe } from "../../_static/lab/draw.mjs";
 import { makeHand, write } from "./hands.mjs";
@@ -16,8 +16,8 @@ const bytes = file.buffer.slice(file.byteOffset, file.byteOffset + file.length);
 const net = unpack(bytes, manifest.widths);
 const golden = JSON.parse(read("golden_draw.json"));
 
-function assertClose(found, expected, within = 1e-5) {
-  const [a, b] = [found.flat(2), expected.flat(2)];
+function assertClose(actual, expected, within = 1e-5) {
+  const [a, b] = [actual.flat(2), expected.flat(2)];
   assert.equal(a.length, b.length);
   a.forEach((value, i) => assert.ok(Math.abs(value - b[i]) <= within, `at ${i}: ${value}, expected ${b[i]}`));
 }
@@ -36,13 +36,13 @@ const images = [0, 1, 2].map((n) =>
 
 test("the exported net has ffutils' goodness on every sample, to 1e-5", () => {
   assert.equal(golden.sha256, manifest.sha256, "the golden file belongs to other weights");
-  assertClose(manifest.samples.map(({ pixels }) => layerGoodness(net, decodePixels(pixels))), golden.exported);
+  assertClose(manifest.samples.map(({ pixels }) => labelGoodnessPerLayer(net, decodePixels(pixels))), golden.exported);
 });
 
-test("a small net has ffutils' activities and goodness, to 1e-5", () => {
-  const activities = forward(small[0], overlay(images[0], 4));
-  assertClose([[Array.from(activities)]], [[golden.small["activities of layer 1, image 0, label 4"]]]);
-  assertClose(images.map((image) => layerGoodness(small, image)), golden.small.goodness);
+test("a small net has ffutils' activations and goodness, to 1e-5", () => {
+  const activations = forward(small[0], overlay(images[0], 4));
+  assertClose([[Array.from(activations)]], [[golden.small.activations_layer_1_image_0_label_4]]);
+  assertClose(images.map((image) => labelGoodnessPerLayer(small, image)), golden.small.goodness);
 });
 
 test("the shared first layer is the same as ten passes", () => {
@@ -75,7 +75,7 @@ test("the words say what the numbers say", () => {
 
 test("the samples get the answers that the manifest records", () => {
   for (const { pixels, answer } of manifest.samples) {
-    assert.equal(decide(layerGoodness(net, decodePixels(pixels)), [true, true, true]).winner, answer);
+    assert.equal(decide(labelGoodnessPerLayer(net, decodePixels(pixels)), [true, true, true]).winner, answer);
   }
 });
 
@@ -101,7 +101,7 @@ test("a digit fills a box of 20×20 and is centred by its mass, wherever and how
     const [top, bottom, left, right] = extent(image);
     const longer = Math.max(bottom - top, right - left) + 1;
     assert.ok(longer >= 19 && longer <= 21, `${digit}: ${longer} pixels`);
-    const { x, y } = centreOfMass(image);
+    const { x, y } = centerOfMass(image);
     assert.ok(Math.hypot(x - 14.5, y - 14.5) < 0.1, `${digit}: centre at ${x}, ${y}`);
     const moved = preprocess(strokes.map((stroke) => stroke.map((p) => ({ x: 2 + p.x / 2, y: 9 + p.y / 2 }))));
     image.forEach((ink, pixel) => assert.ok(Math.abs(ink - moved[pixel]) < 1e-3));
@@ -122,7 +122,7 @@ for (const [roughness, least] of [[1, 96], [2, 90]]) {
     let right = 0;
     for (let seed = 100; seed < 110; seed++) {
       for (let digit = 0; digit < 10; digit++) {
-        const perLayer = layerGoodness(net, preprocess(write(makeHand(seed, roughness), digit)));
+        const perLayer = labelGoodnessPerLayer(net, preprocess(write(makeHand(seed, roughness), digit)));
         right += decide(perLayer, [true, true, true]).winner === digit;
       }
     }

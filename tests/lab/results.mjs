@@ -4,8 +4,8 @@ import * as ff from "../../_static/lab/train.mjs";
 
 const LABELS = 10;
 
-function makeNet({ widths, layers }, normalisation) {
-  const net = ff.makeNet(widths, normalisation, ff.seeded(1));
+function makeNet({ widths, layers }, normalization) {
+  const net = ff.makeNet(widths, normalization, ff.seeded(1));
   net.layers.forEach((layer, k) => {
     layer.weights = Float64Array.from(layers[k].weights);
     layer.bias = Float64Array.from(layers[k].bias);
@@ -13,14 +13,14 @@ function makeNet({ widths, layers }, normalisation) {
   return net;
 }
 
-function train(inputs, { normalisation, options }, turns, steps) {
-  const net = makeNet(inputs, normalisation);
+function train(inputs, { normalization, options }, turns, steps) {
+  const net = makeNet(inputs, normalization);
   const width = inputs.widths[0];
   const losses = [];
   for (let step = 0; step < steps; step++) {
-    const [positive, negative] = [inputs.y, inputs.negatives[step]].map((y) => ff.overlay(inputs.x, width, y, LABELS));
-    const trained = turns[Math.floor((step * turns.length) / steps)];
-    losses.push(ff.trainBatch(net, positive, negative, trained, options).map((result) => result.loss));
+    const [positive, negative] = [inputs.y, inputs.negative_labels[step]].map((y) => ff.overlay(inputs.x, width, y, LABELS));
+    const layerIndices = turns[Math.floor((step * turns.length) / steps)];
+    losses.push(ff.trainBatch(net, positive, negative, layerIndices, options).map((result) => result.loss));
   }
   return { net, losses };
 }
@@ -34,31 +34,31 @@ function drawn(kind, net, inputs, times) {
   const rows = inputs.y.map((_, i) => i);
   const [x, y] = [Float64Array.from(inputs.x), Uint8Array.from(inputs.y)];
   for (let k = 0; k < times; k++) {
-    const found = ff.NEGATIVES[kind]({ net, x, y, rows, labels: LABELS, random, drawnOnce: y });
-    found.forEach((label, i) => (counts[i * LABELS + label] += 1 / times));
+    const sampled = ff.NEGATIVE_LABELS[kind]({ net, x, y, rows, labels: LABELS, random, fixedNegatives: y });
+    sampled.forEach((label, i) => (counts[i * LABELS + label] += 1 / times));
   }
   return counts;
 }
 
 export function results({ inputs, forward, steps, runs }) {
-  const found = { forward: {}, steps: [], runs: [], drawn: {} };
+  const answers = { forward: {}, steps: [], runs: [], drawn: {} };
   const width = inputs.widths[0];
-  for (const normalisation of Object.keys(forward)) {
-    const net = makeNet(inputs, normalisation);
-    found.forward[normalisation] = {
-      activities: plain(ff.forward(net, ff.overlay(inputs.x, width, inputs.y, LABELS))),
-      goodness: plain(ff.labelGoodness(net, Float64Array.from(inputs.x), LABELS)),
+  for (const normalization of Object.keys(forward)) {
+    const net = makeNet(inputs, normalization);
+    answers.forward[normalization] = {
+      activations: plain(ff.forward(net, ff.overlay(inputs.x, width, inputs.y, LABELS))),
+      goodness: plain(ff.labelGoodnessPerLayer(net, Float64Array.from(inputs.x), LABELS)),
     };
   }
   for (const one of steps) {
     const { net, losses } = train(inputs, one, [[0, 1, 2]], 1);
     const layers = net.layers.map(({ weights, bias }) => ({ weights: Array.from(weights), bias: Array.from(bias) }));
-    found.steps.push({ losses: losses[0], layers });
+    answers.steps.push({ losses: losses[0], layers });
   }
   for (const one of runs) {
     const { net, losses } = train(inputs, one, one.turns, one.losses.length);
-    found.runs.push({ losses, goodness: plain(ff.labelGoodness(net, Float64Array.from(inputs.x), LABELS)) });
+    answers.runs.push({ losses, goodness: plain(ff.labelGoodnessPerLayer(net, Float64Array.from(inputs.x), LABELS)) });
   }
-  for (const kind of ["random", "hard", "any", "once"]) found.drawn[kind] = drawn(kind, makeNet(inputs, "rms"), inputs, 4000);
-  return found;
+  for (const kind of ["random", "hard", "any", "once"]) answers.drawn[kind] = drawn(kind, makeNet(inputs, "rms"), inputs, 4000);
+  return answers;
 }
