@@ -1,4 +1,6 @@
-"""Read what the long experiments stored, which the chapters show beside their own short runs."""
+"""Read what the long experiments stored, for chapters to show beside short runs."""
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
@@ -6,14 +8,29 @@ from pathlib import Path
 FOLDER = Path(__file__).parent.parent / "experiments" / "results"
 
 
-def load_results(name):
-    """The record of a finished experiment, such as "plain_recipe": the content of experiments/results/NAME.json.
+def load_results(name: str) -> dict:
+    """Load the record of a finished experiment, experiments/results/NAME.json.
 
-    Returns a dict with "configuration", "runs", one per seed, and "summary"; see `experiments/runner.py`.
-    Raises FileNotFoundError where there is none of that name.
+    Args:
+        name: such as "plain_recipe".
+
+    Returns:
+        A dict with "configuration"; "variants", what differs from it, by name
+        ("default" where nothing does); "runs", one for each variant and seed; and
+        "summary", median, least and greatest over the seeds:
+        record["summary"]["default"]["test_error"]["sum of all layers"]["median"]. A run
+        whose layers normalised in bfloat16 says so: "normalized_in".
+
+    Raises:
+        FileNotFoundError: where there is none of that name.
+
+    Source: `experiments/runner.py`.
     """
     path = FOLDER / f"{name}.json"
     if not path.is_file():
-        stored = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json"))) or "none"
-        raise FileNotFoundError(f"no stored results of an experiment {name!r}; stored here: {stored}")
+        stored = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
+        raise FileNotFoundError(
+            f"no stored results of an experiment {name!r}; stored here: "
+            f"{stored or 'none'}"
+        )
     return json.loads(path.read_text(encoding="utf-8"))

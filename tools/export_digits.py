@@ -15,7 +15,9 @@ TARGET = Path(__file__).resolve().parents[1] / "_static" / "lab" / "digits8.bin"
 
 def content():
     digits = load_digits()
-    return np.concatenate([digits.data.ravel(), digits.target]).astype(np.uint8).tobytes()
+    return (
+        np.concatenate([digits.data.ravel(), digits.target]).astype(np.uint8).tobytes()
+    )
 
 
 if __name__ == "__main__":
