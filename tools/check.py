@@ -40,7 +40,8 @@ WHICH_DATA = """
 import pathlib, sys, ffutils, ffutils.files
 if pathlib.Path(ffutils.__file__).resolve().parents[1] != pathlib.Path(sys.argv[1]):
     sys.exit(f"ffutils comes from {ffutils.__file__}, not from this folder: remove .venv and set it up again")
-print(ffutils.load_dataset()[0], ffutils.files.data_folder(), sep="\n")
+print(ffutils.load_dataset()[0])
+print(ffutils.files.data_folder())
 """
 
 
