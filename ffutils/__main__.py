@@ -49,7 +49,13 @@ def parse(arguments):
         "is CUDA where there is one)")  # fmt: skip
     add("--save", metavar="FILE", help="write the net and its errors to FILE")
     add("--load", metavar="FILE", help="do not train, but test the net in FILE")
-    return parser, parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    of_training = ("save", "epochs", "hidden", "augment", "seed")
+    given = [k for k in of_training if getattr(args, k) != parser.get_default(k)]
+    if args.load is not None and given:
+        options = ", ".join(f"--{name}" for name in given)
+        parser.error(f"--load tests a net that is saved already; leave {options} out")
+    return parser, args
 
 
 def choose_device(name):
@@ -105,7 +111,7 @@ def main(arguments=None):
             warnings.showwarning = lambda message, *rest: print(
                 f"warning: {message}", file=sys.stderr
             )
-            return evaluate_saved(args) if args.load else train_new(args)
+            return train_new(args) if args.load is None else evaluate_saved(args)
     except (ArithmeticError, MemoryError, OSError, RuntimeError, TypeError,
             ValueError) as error:  # fmt: skip
         parser.error(str(error))
@@ -164,8 +170,6 @@ def train_new(args):
 
 def evaluate_saved(args):
     """Test a net that was saved before, on the data set that it was trained for."""
-    if args.save is not None:
-        raise ValueError("--load tests a net that is saved already; leave --save out")
     net, facts = load_net(args.load, with_facts=True)
     if type(net) is not FFNet:
         raise ValueError(f"{args.load} holds a {type(net).__name__}, not an FFNet")

@@ -231,6 +231,38 @@ def check_net(net):
         raise TypeError(f"expected an FFNet, got {kind(net)}")
 
 
+def check_pieces(net, x):
+    """Raise unless a net's own overlay and goodness do what training builds on.
+
+    They are tried on two of the images x (B, pixels). An overlay must leave its input
+    as it is, or both passes would be one; a goodness must be one number for each row;
+    and labels must be written by the overlay, since hard negatives ask for that alone.
+    """
+    if getattr(net.write_label, "__qualname__", "") != "FFNet.write_label":
+        raise TypeError(
+            "this net has a write_label of its own, which hard negatives would pass "
+            "by; hand the function in instead: FFNet(…, overlay=…)"
+        )
+    if x.device.type == "meta":
+        return
+    x = x[:2].to(next(net.parameters()).device, copy=True)
+    before = x.clone()
+    with torch.no_grad():
+        net.write_label(x, torch.zeros(len(x), dtype=torch.int64, device=x.device))
+        goodness = net.goodness(x.new_ones(len(x), net.layers[0].out_features))
+    if not torch.equal(x, before):
+        raise ValueError(
+            "the net's overlay changes the images that it is given, so the positive "
+            "and the negative pass would be the same; begin it with x = x.clone()"
+        )
+    if not torch.is_tensor(goodness) or goodness.shape != (len(x),):
+        shape = tuple(goodness.shape) if torch.is_tensor(goodness) else kind(goodness)
+        raise ValueError(
+            f"goodness must be one number for each row, {(len(x),)}, got {shape}; such "
+            "as h.square().mean(dim=1)"
+        )
+
+
 def check_same_place(net, x):
     """Raise unless images x lie on the net's device and have its dtype."""
     weight = next(net.parameters())
@@ -251,6 +283,7 @@ def check_input(net, x):
     check_net(net)
     check_images(x, net.layers[0].in_features)
     check_same_place(net, x)
+    check_pieces(net, x)
 
 
 def check_data(data, batch_size):
@@ -263,7 +296,8 @@ def check_data(data, batch_size):
         raise TypeError(
             "data is a pair of tensors or arrays; wrap it: Split(images, labels)"
         )
-    if isinstance(data, torch.utils.data.Dataset):
+    whole = isinstance(data, torch.utils.data.IterableDataset)
+    if isinstance(data, torch.utils.data.Dataset) and not whole:
         raise TypeError(f"{kind(data)} yields single images; wrap it in a DataLoader")
     if torch.is_tensor(data) or not hasattr(data, "__iter__"):
         raise TypeError(
@@ -294,11 +328,14 @@ def check_split(split):
 def check_training(net, data, epochs, batch_size, lr):
     """Raise TypeError or ValueError unless data and settings can train an `FFNet`."""
     check_net(net)
-    check_run(net, data, epochs, batch_size, lr)
+    check_pieces(net, check_run(net, data, epochs, batch_size, lr))
 
 
 def check_run(net, data, epochs, batch_size, lr):
-    """Raise like `check_training`, for any net that has layers and n_classes."""
+    """Raise like `check_training`, for any net that has layers and n_classes.
+
+    Returns the images that it has looked at: all of a `Split`, or a first batch.
+    """
     check_data(data, batch_size)
     x, y = (data.images, data.labels) if hasattr(data, "images") else first_batch(data)
     check_images(x, net.layers[0].in_features)
@@ -313,6 +350,7 @@ def check_run(net, data, epochs, batch_size, lr):
     check_autocast(weight.device)
     check_count("epochs", epochs)
     check_number("lr", lr, 0, 1e30, ends="(]")
+    return x
 
 
 def check_autocast(device):

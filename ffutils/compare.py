@@ -60,13 +60,15 @@ def compare(
     columns, started = {}, time.perf_counter()
     for seed in seeds:
         for title, version in (("book", book or {}), ("yours", yours or {})):
-            settings = {"sizes": sizes, "epochs": epochs} | version
+            settings = {"sizes": sizes, "epochs": epochs, "progress": False} | version
             of_net = {k: settings.pop(k) for k in OF_THE_NET if k in settings}
             torch.manual_seed(seed)
             layers = copy.deepcopy(settings.pop("sizes"))  # each seed starts afresh
             with torch.device("cpu"):
                 net = FFNet(part.images.shape[1], *layers, **of_net)
-            train(net.to(device), part, progress=False, **settings)
+            losses = train(net.to(device), part, **settings)
+            if losses.isnan().any() and "on_epoch" not in settings:
+                raise KeyboardInterrupt("stopped: there is nothing to compare yet")
             columns[f"{title}, seed {seed}"] = layer_errors(net, judged)
     seconds = time.perf_counter() - started
     rows = list(dict.fromkeys(row for errors in columns.values() for row in errors))

@@ -132,6 +132,7 @@ def layer_errors(net, split: Split) -> dict[str, float]:
     """
     check_split(split)
     scores, count = label_goodness_per_layer(net, split.images), len(net.layers)
+    check_labels(split.labels, net.n_classes)
     warn_of_ties(scores.sum(dim=2))
     sums = {f"layer {k + 1}": [k] for k in range(count)}
     if count > 1:

@@ -377,6 +377,11 @@ RANGES = {
     "an option": (["--epoch5"], "unrecognized arguments: --epoch5"),
     "a word": (["train"], "unrecognized arguments: train"),
     "load and save": (["--load", "a", "--save", "b"], "leave --save out"),
+    "load and train": (
+        ["--load", "a", "--epochs", "5", "--seed", "4"],
+        "leave --epochs, --seed out",
+    ),
+    "load nothing": (["--load", ""], "there is no file"),
 }
 
 

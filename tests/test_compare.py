@@ -1,6 +1,7 @@
 """Your version against the book's: equal without an edit, and different with one."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -141,3 +142,12 @@ def test_settings_that_nobody_knows_are_refused(version, error, message):
 def test_it_renders_in_a_notebook():
     table = compare({}, {}, **(SMALL | {"seeds": (0,)}))
     assert table._repr_html_().startswith("<table><caption>300 images, 10 epochs")
+
+
+def test_an_interrupt_ends_the_comparison(monkeypatch):
+    def interrupted(net, data, **settings):
+        return torch.full((2, 1), torch.nan)
+
+    monkeypatch.setattr(sys.modules["ffutils.compare"], "train", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="nothing to compare"):
+        compare({}, {}, sizes=(8,), images=100, epochs=1, seeds=(0,))
