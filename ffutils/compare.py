@@ -29,8 +29,8 @@ def compare(
     """Train a net of each version for each seed, and show every layer's error.
 
     `compare({}, {"goodness": mine})` sets an edited goodness beside the book's. Both
-    versions get the same images, first weights and batches; it takes about half a
-    minute on two CPU cores.
+    versions get the same images, first weights and batches; it takes some twelve
+    seconds on two idle CPU cores.
 
     Args:
         book, yours: what is handed to `FFNet` (overlay, normalize, goodness,

@@ -1,19 +1,25 @@
 """The book's figures. No other module of ffutils imports this one."""
 
+from __future__ import annotations
+
 import base64
 import html
 import io
+from collections.abc import Sequence
 from importlib import resources
 
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import HTML, SVG
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
 
 POSITIVE, NEGATIVE, NEUTRAL = "#2a86c8", "#d9600f", "#7f7f7f"
 COLORS = [POSITIVE, NEGATIVE, "#009e73", "#a66bbe", "#b8a000", NEUTRAL]
 
 
-def use_style():
+def use_style() -> None:
     """Set matplotlib up: transparent figures, ink for light and for dark pages."""
     ink = (
         "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "text.color",
@@ -36,7 +42,7 @@ def use_style():
     )
 
 
-def picture(name):
+def picture(name: str) -> SVG:
     """The hand-drawn picture of a chapter's idea.
 
     Args:
@@ -46,7 +52,9 @@ def picture(name):
     return SVG(file.read_text(encoding="utf-8"))
 
 
-def show_images(images, titles=None, columns=10, size=1.0):
+def show_images(
+    images: Tensor, titles: Sequence | None = None, columns: int = 10, size: float = 1.0
+) -> Figure:
     """Draw images in rows, 0 black and 1 white.
 
     Args:
@@ -76,7 +84,9 @@ def show_images(images, titles=None, columns=10, size=1.0):
     return figure
 
 
-def show_goodness(ax, positive, negative, threshold=1.0, limits=None):
+def show_goodness(
+    ax: Axes, positive: Tensor, negative: Tensor, threshold: float = 1.0, limits=None
+) -> None:
     """Draw histograms of the goodness of positive and of negative data.
 
     Args:
@@ -99,7 +109,7 @@ def show_goodness(ax, positive, negative, threshold=1.0, limits=None):
     ax.set(xlabel="goodness", ylabel="images")
 
 
-def show_receptive_fields(weights, columns=10):
+def show_receptive_fields(weights: Tensor, columns: int = 10) -> Figure:
     """Draw the incoming weights of units that see pixels: blue above 0, red below.
 
     Args:
@@ -122,7 +132,9 @@ def show_receptive_fields(weights, columns=10):
     return figure
 
 
-def flipbook(figures, captions, alt, start=-1):
+def flipbook(
+    figures: Sequence[Figure], captions: Sequence[str], alt: str, start: int = -1
+) -> HTML:
     """Put figures behind a slider and a button that plays them, without a kernel.
 
     So they also move in the page. The figures are closed.
