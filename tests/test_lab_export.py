@@ -12,7 +12,7 @@ from ffutils.data import load_dataset
 from ffutils.layers import FFNet
 from ffutils.prediction import layer_errors, predict
 from ffutils.saving import save_net
-from tools import export_weights as export
+from tools.lab import export_weights as export
 
 MANIFEST = export.read_manifest()
 
@@ -50,7 +50,7 @@ def test_a_row_of_zeros_stays_zero():
 def test_the_golden_file_is_not_stale():
     stored = json.loads(export.GOLDEN.read_text(encoding="utf-8"))
     fresh = export.golden()
-    advice = "run python tools/export_weights.py --golden"
+    advice = "run python tools/lab/export_weights.py --golden"
     assert stored["sha256"] == fresh["sha256"], advice
     assert stored["small"].keys() == fresh["small"].keys()
     assert stored["small"]["widths"] == fresh["small"]["widths"]

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.browser.conftest import CHROMIUM, skip_or_fail
-from tools import export_digits, golden
 from tools.chapters import ROOT
+from tools.lab import export_digits, golden
 
 NODE = shutil.which("node")
 STORED = json.loads(golden.TARGET.read_text(encoding="utf-8"))
@@ -56,10 +56,10 @@ def javascript(request):
 def test_the_golden_file_is_what_ffutils_says_today():
     today = json.loads(json.dumps(golden.content()))
     assert today.keys() == STORED.keys()
-    assert greatest_difference(today, STORED) < 1e-9, "run python tools/golden.py"
+    assert greatest_difference(today, STORED) < 1e-9, "run python tools/lab/golden.py"
     for new, old in zip(today["steps"], STORED["steps"], strict=True):
         for key in ("normalization", "options"):
-            assert new[key] == old[key], "run python tools/golden.py"
+            assert new[key] == old[key], "run python tools/lab/golden.py"
 
 
 def test_the_golden_cases_differ_from_one_another():

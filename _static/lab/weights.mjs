@@ -1,4 +1,4 @@
-// Loads the net that tools/export_weights.py wrote, and refuses one that is not whole.
+// Loads the net that tools/lab/export_weights.py wrote, and refuses one that is not whole.
 
 /** Fetch a file as `kind`, "json" or "arrayBuffer". Throws an Error that names the file and what the server said. */
 async function get(url, kind) {

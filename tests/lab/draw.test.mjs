@@ -22,7 +22,7 @@ function assertClose(actual, expected, within = 1e-5) {
   a.forEach((value, i) => assert.ok(Math.abs(value - b[i]) <= within, `at ${i}: ${value}, expected ${b[i]}`));
 }
 
-// The net and the images that tools/export_weights.py gives ffutils, by the same formula.
+// The net and the images that tools/lab/export_weights.py gives ffutils, by the same formula.
 const { widths } = golden.small;
 const small = widths.slice(1).map((units, k) => ({
   inputs: widths[k],

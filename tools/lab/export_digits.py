@@ -1,4 +1,4 @@
-"""Write scikit-learn's small digits where the playground reads them: python tools/export_digits.py
+"""Write scikit-learn's small digits where the playground reads them: python tools/lab/export_digits.py
 
 `_static/lab/digits8.bin` holds 1,797 images of 8 × 8 pixels, a byte each (0 to 16), and then their labels, a byte each.
 They are a copy of the test set of the UCI ML hand-written digits data sets (Alpaydin and Kaynak 1998), CC BY 4.0:
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-TARGET = Path(__file__).resolve().parents[1] / "_static" / "lab" / "digits8.bin"
+TARGET = Path(__file__).resolve().parents[2] / "_static" / "lab" / "digits8.bin"
 
 
 def content():

@@ -1,10 +1,10 @@
 """The net behind the exhibit "Draw a digit": train it, round it to 8 bits, write it.
 
-python tools/export_weights.py
+python tools/lab/export_weights.py
     trains by chapter 06's recipe, and writes _static/lab/digits.bin and digits.json
-python tools/export_weights.py --load FILE
+python tools/lab/export_weights.py --load FILE
     takes the net that `python -m ffutils --save FILE` has written
-python tools/export_weights.py --golden
+python tools/lab/export_weights.py --golden
     only writes tests/lab/golden_draw.json again, from digits.bin
 
 digits.bin holds, for each layer, its biases and its scales (float32, little-endian, one
@@ -34,7 +34,7 @@ from ffutils.recipe import RECIPE, jitter
 from ffutils.saving import load_net, save_net
 from ffutils.training import train
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "_static" / "lab"
 MANIFEST, GOLDEN = LAB / "digits.json", ROOT / "tests" / "lab" / "golden_draw.json"
 LICENSE = (

@@ -1,6 +1,6 @@
 """Write what `ffutils` makes of fixed numbers, for the playground's JavaScript.
 
-python tools/golden.py
+python tools/lab/golden.py
 
 Everything is computed in float64, from numbers of Python's own generator, by the
 functions of the book: forward passes, one training step of each loss, normalisation and
@@ -25,7 +25,7 @@ from ffutils.prediction import label_goodness_per_layer
 from ffutils.recipe import label_goodness_first_layer, pair_loss
 from ffutils.training import logistic_loss, train_batch
 
-TARGET = Path(__file__).resolve().parents[1] / "tests" / "lab" / "golden.json"
+TARGET = Path(__file__).resolve().parents[2] / "tests" / "lab" / "golden.json"
 WIDTHS = [14, 8, 7, 6]  # ten inputs for the label, four for the data
 ROWS, STEPS = 6, 25
 NORMALIZATIONS = {
