@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import re
 import sys
 from pathlib import Path
@@ -11,12 +10,8 @@ from pathlib import Path
 import torch
 
 from experiments import runner
-
-NAMES = [
-    "one_page", "plain_recipe", "closing_the_gap", "ablation", "paper_recipe",
-    "jittered", "hybrids", "local_fields", "recurrent", "rivals_tuning", "rivals",
-    "milestones", "published",
-]  # fmt: skip
+from experiments.catalogue import EXPERIMENTS
+from experiments.experiment import Experiment
 
 
 def usable_device(text: str) -> torch.device:
@@ -49,9 +44,12 @@ def whole_number(least: int):
 
 def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument(
-        "name", nargs="?", choices=NAMES,
+        "name", nargs="?", choices=EXPERIMENTS,
         help="which one; without a name, all that are not finished",
     )  # fmt: skip
+    parser.add_argument(
+        "--list", action="store_true", help="say what is stored and what is left to do"
+    )
     parser.add_argument(
         "--epochs", type=whole_number(1), help="instead of its own; needs --results"
     )
@@ -66,10 +64,53 @@ def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
         "--results", type=Path, default=runner.RESULTS, metavar="FOLDER",
         help="where NAME.json is written",
     )  # fmt: skip
+    parser.add_argument(
+        "--fresh", action="store_true",
+        help="train anew what was begun or finished in another folder",
+    )  # fmt: skip
     args = parser.parse_args()
     if args.epochs is not None and args.results.resolve() == runner.RESULTS.resolve():
         parser.error("--epochs needs --results FOLDER, apart from the book's results")
     return args
+
+
+# ---- What it will cost
+
+ON_ONE_CORE = (
+    "Core-hours: on one core of the machine that the stored runs name, with "
+    "OMP_NUM_THREADS=1. Give two cores two commands, with a name or --seeds for each."
+)
+
+
+def overview(experiments: list[Experiment], folder: Path) -> str:
+    """What is stored of each experiment, and what is left: a table."""
+    rows, total = [("name", "what it is", "seeds", "core-hours left")], 0.0
+    for experiment in experiments:
+        missing = runner.missing_runs(experiment, folder)
+        wanted, lacking = len(experiment.seeds), len({seed for seed, _ in missing})
+        left = experiment.hours_of(missing)
+        total += left
+        seeds = f"{wanted - lacking} / {wanted}"
+        rows.append((experiment.name, experiment.title, seeds, f"{left:.2f}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"{name:<{widths[0]}}  {title:<{widths[1]}}  {seeds:>{widths[2]}}  {left:>15}"
+        for name, title, seeds, left in rows
+    ]
+    return "\n".join([*lines, f"In all: {total:.1f} core-hours. {ON_ONE_CORE}"])
+
+
+def announce(experiments: list[Experiment], args: argparse.Namespace) -> None:
+    """Say how many runs there are to train, and what they will cost."""
+    count, hours = 0, 0.0
+    for experiment in experiments:
+        if args.epochs is not None:
+            experiment = experiment.with_epochs(args.epochs)
+        missing = runner.missing_runs(experiment, args.results, args.seeds)
+        count, hours = count + len(missing), hours + experiment.hours_of(missing)
+    print(f"{count} runs to train, about {hours:.1f} core-hours.", flush=True)
+    if count:
+        print(ON_ONE_CORE, flush=True)
 
 
 def main():
@@ -77,13 +118,18 @@ def main():
     sys.stderr.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     args = parse_arguments(parser)
+    chosen = [EXPERIMENTS[args.name]] if args.name else list(EXPERIMENTS.values())
     try:
-        for name in [args.name] if args.name else NAMES:
-            print(f"== {name}", flush=True)
-            experiment = importlib.import_module(f"experiments.{name}")
+        if args.list:
+            print(overview(chosen, args.results))
+            return
+        announce(chosen, args)
+        for experiment in chosen:
+            print(f"== {experiment.name}", flush=True)
             runner.run(
-                name, experiment, args.seeds, args.epochs, args.device, args.results
-            )
+                experiment, args.seeds, args.epochs, args.device, args.results,
+                fresh=args.fresh,
+            )  # fmt: skip
     except KeyboardInterrupt:
         print(
             "\nstopped: the same command goes on from its last epoch", file=sys.stderr

@@ -10,7 +10,6 @@ epochs times seconds per epoch.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import statistics
@@ -21,10 +20,13 @@ from pathlib import Path
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from experiments import milestones, paper_recipe, published
 from experiments.__main__ import usable_device
-from experiments.runner import RESULTS, autocast_bf16, processor, synchronize
+from experiments.catalogue import EXPERIMENTS
+from experiments.runner import processor, synchronize
 from experiments.storage import replacing
+from experiments.tables import stored
+from experiments.trials.published import PublishedTrial
+from experiments.trials.shared import autocast_bf16
 from ffutils import (
     RECIPE,
     FFNet,
@@ -58,9 +60,8 @@ def method(
     turns: the number of layers, if they are trained in turn; history: where the stored
     runs have their errors; error: which of these counts.
     """
-    name = experiment.__name__.rpartition(".")[2]
     return {
-        "title": title, "experiment": name, "variant": variant, "images": images,
+        "title": title, "experiment": experiment, "variant": variant, "images": images,
         "error": error, "turns": turns, "history": history,
     }  # fmt: skip
 
@@ -68,19 +69,20 @@ def method(
 DIFFERENCE = "difference target propagation"
 METHODS = [
     method(
-        "the article's recipe", published, "the article's", 6400, "sum of all layers", 3
+        "the article's recipe", "published", "the article's", 6400,
+        "sum of all layers", 3,
     ),
-    method(FULL_BATCH, published, "full batch", None, "sum of all layers", 2),
+    method(FULL_BATCH, "published", "full batch", None, "sum of all layers", 2),
     method(
-        "the paper's recipe", paper_recipe, "default", 4000, "sum without layer 1",
+        "the paper's recipe", "paper_recipe", "default", 4000, "sum without layer 1",
         history="test_history",
     ),
-    method(FF, milestones, "Forward-Forward", 25600, "sum of all layers"),
-    method(BACKPROP, milestones, "backpropagation", 25600, "output layer"),
+    method(FF, "milestones", "Forward-Forward", 25600, "sum of all layers"),
+    method(BACKPROP, "milestones", "backpropagation", 25600, "output layer"),
     method(
-        "target propagation", milestones, "target propagation", 25600, "output layer"
+        "target propagation", "milestones", "target propagation", 25600, "output layer"
     ),
-    method(DIFFERENCE, milestones, DIFFERENCE, 25600, "output layer"),
+    method(DIFFERENCE, "milestones", DIFFERENCE, 25600, "output layer"),
 ]  # fmt: skip
 
 
@@ -178,20 +180,20 @@ class MatmulCounter(TorchDispatchMode):
 
 def trial_of(timed, split):
     """A method's trial and its configuration, from seed 0."""
-    experiment = importlib.import_module(f"experiments.{timed['experiment']}")
-    configuration = experiment.CONFIGURATION | experiment.VARIANTS[timed["variant"]]
+    experiment = EXPERIMENTS[timed["experiment"]]
+    config = experiment.configs[timed["variant"]]
     torch.manual_seed(0)
-    return experiment.Trial(configuration, split), configuration
+    return experiment.trial(config, split), config
 
 
 def time_training(timed, split, repeats):
     """Seconds and operations of an epoch, scaled to all training images."""
     subset = Split(*(tensor[: timed["images"]] for tensor in split))
     scale = TRAIN_IMAGES / len(subset.labels)
-    trial, configuration = trial_of(timed, subset)
+    trial, config = trial_of(timed, subset)
     seconds, operations = [], []
     for turn in range(timed["turns"]):
-        epoch = turn * configuration["epochs"] // timed["turns"]
+        epoch = turn * config.epochs // timed["turns"]
         once = seconds_of(
             lambda epoch=epoch: trial.train_epoch(epoch), repeats, split.images.device
         )
@@ -201,7 +203,7 @@ def time_training(timed, split, repeats):
         operations.append(scale * counter.operations)
     return {
         "title": timed["title"],
-        "configuration": configuration,
+        "configuration": config.as_dict(),
         "timed_images": len(subset.labels),
         "seconds_per_epoch": sum(seconds),
         "seconds_per_epoch_by_layer": seconds if len(seconds) > 1 else None,
@@ -221,7 +223,7 @@ def time_prediction(timed, split, test, repeats):
     def predict_batch(x):
         if isinstance(net, FFNet):
             predict(net, x)
-        elif isinstance(trial, published.Trial):
+        elif isinstance(trial, PublishedTrial):
             trial.errors(Split(x, test.labels[: len(x)]))
         else:
             net(x).argmax(dim=1)
@@ -238,10 +240,10 @@ def time_prediction(timed, split, test, repeats):
 def reached_goals(timed, row):
     """Epochs and computed seconds to each goal, from the stored runs.
 
-    The median over the seeds of the first evaluated epoch at or below the goal.
+    The median over the seeds of the first evaluated epoch at or below the goal; none of
+    them where no run is stored.
     """
-    path = RESULTS / f"{timed['experiment']}.json"
-    runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    runs = (stored(timed["experiment"]) or {"runs": []})["runs"]
     curves = [
         [(epoch, error[timed["error"]]) for epoch, _, error in run[timed["history"]]]
         for run in runs
@@ -253,7 +255,7 @@ def reached_goals(timed, row):
             next((epoch for epoch, error in curve if error <= goal), float("inf"))
             for curve in curves
         )
-        median = reached[len(reached) // 2]
+        median = reached[len(reached) // 2] if reached else float("inf")
         never = median == float("inf")
         goals[f"{goal:g} %"] = (
             None if never else {"epochs": median, "seconds": seconds_to(median, row)}
@@ -262,7 +264,9 @@ def reached_goals(timed, row):
         "to_error": goals,
         "seeds": len(curves),
         "evaluated_on": timed["history"].removesuffix("_history"),
-        "last_error": statistics.median(curve[-1][1] for curve in curves),
+        "last_error": statistics.median(curve[-1][1] for curve in curves)
+        if curves
+        else None,
     }
 
 
@@ -398,7 +402,8 @@ def table(record):
                 "not reached" if goal is None
                 else f"{goal['epochs']}, {goal['seconds']:.0f}"
             )  # fmt: skip
-        cells.append(f"{row['last_error']:.2f} %")
+        last = row["last_error"]
+        cells.append("no run is stored" if last is None else f"{last:.2f} %")
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",

@@ -1,8 +1,16 @@
-"""A run between two epochs, in a file whose name says which run it is."""
+"""A run between two epochs, and after its last: files whose names say which run it is.
+
+They lie in the user's cache and not in the clone, so that a run that was begun in one
+clone goes on in another, and one that had finished is not lost with its clone. Their
+names hold a fingerprint of the code that can change a number: a run never goes on with
+other code than it began with, since the result would be that of neither. Nothing is
+overwritten for it: with the old code checked out again, the old file goes on.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import os
@@ -10,41 +18,86 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
+from experiments.experiment import Experiment
 from experiments.storage import locked, replacing
+from tools.chapters import fingerprint
 
 KEYS = {
     "configuration", "stage", "epoch", "seconds", "history", "finished", "trial", "rng",
     "cuda_rng",
 }  # fmt: skip
+FINISHED_KEYS = {"configuration", "stages", "date", "entry"}
+
+
+def code_of(experiment: Experiment) -> str:
+    """A hash over all code that can change a number of a run.
+
+    As for a chapter, that is what the trial's class leads to, here and in ffutils, with
+    what seeds it and chooses its images; comments and titles are left out.
+    """
+    own = next(
+        cls
+        for cls in experiment.trial.__mro__
+        if cls.__module__.partition(".")[0] == "experiments"
+    )
+    imports = (
+        f"from {own.__module__} import {own.__name__}\n"
+        "from experiments.runner import images_of, start"
+    )
+    cells = [imports, *own.sources()]
+    return fingerprint(
+        {
+            "cells": [
+                {"cell_type": "code", "metadata": {}, "source": cell} for cell in cells
+            ]
+        }
+    )
+
+
+class Left(NamedTuple):
+    """Where a checkpoint left a stage."""
+
+    epoch: int = 0  # those that are done
+    seconds: float = 0.0
+    history: list = []  # noqa: RUF012, it is never changed
 
 
 class Checkpoint:
-    """One file that holds a network, optimisers, random numbers, and what is finished.
+    """Two files of a run: one until it has finished, and one from then on.
+
+    The first, .pt, holds a network, optimisers, random numbers, and the stages that are
+    finished. The second, .json, is what goes into the results.
 
     Args:
-        folder: where it lies.
-        name, variant, seed, configuration: of the run. All four are in the file's name,
-            the configuration as a hash, so that no run takes another's file for its
-            own.
+        folder: where they lie.
+        experiment, variant, seed: of the run. They are in the files' names, with a hash
+            of the configuration and one of the code, so that no run takes another's
+            file for its own.
+        code: that hash, `code_of(experiment)`.
     """
 
     def __init__(
         self,
         folder: str | Path,
-        name: str,
+        experiment: Experiment,
         variant: str,
         seed: int,
-        configuration: dict,
+        code: str,
     ):
-        self.seed, self.configuration = seed, configuration
+        name, dataset = experiment.name, experiment.dataset
+        self.seed, self.config = seed, experiment.configs[variant]
+        self.configuration = {"dataset": dataset} | self.config.as_dict()
+        self.stages = list(experiment.stages)
         self.title = f"{name}, {variant}, seed {seed}"
-        identity = json.dumps([name, variant, seed, configuration], sort_keys=True)
+        identity = json.dumps([name, variant, seed, self.configuration], sort_keys=True)
         words = re.sub(r"[^A-Za-z0-9.]+", "_", f"{name} {variant} {seed}")
         digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
-        self.path = Path(folder) / f"{words}_{digest}.pt"
+        self.path = Path(folder) / f"{words}_{digest}_{code}.pt"
+        self.result = self.path.with_suffix(".json")
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
@@ -63,6 +116,8 @@ class Checkpoint:
                 ) from error
             yield
 
+    # ---- A run that goes on
+
     def load(self) -> dict:
         """What the file holds, on the CPU; {} where there is none.
 
@@ -73,10 +128,7 @@ class Checkpoint:
         """
         try:
             held = torch.load(self.path, weights_only=True, map_location="cpu")
-            if not isinstance(held, dict) or held.keys() != KEYS:
-                raise ValueError("it is no checkpoint of an experiment")
-            if held["configuration"] != self.configuration:
-                raise ValueError("it belongs to another configuration")
+            self.check(held, KEYS)
         except FileNotFoundError:
             return {}
         except (OSError, MemoryError):
@@ -84,50 +136,50 @@ class Checkpoint:
         except (
             Exception
         ) as error:  # whatever unpickling makes of bytes that are damaged
-            self.move_aside(error)
+            self.move_aside(self.path, error)
             return {}
         return held
 
-    def move_aside(self, error: Exception) -> None:
-        """Give the file another name, and say which."""
-        count = 1
-        while (aside := self.path.with_suffix(f".unreadable-{count}")).exists():
-            count += 1
-        os.replace(self.path, aside)
+    def check(self, held, keys: set[str]) -> None:
+        """Raise ValueError unless that is what one of the two files holds."""
+        if not isinstance(held, dict) or held.keys() != keys:
+            raise ValueError("it is no checkpoint of an experiment")
+        if held["configuration"] != self.configuration:
+            raise ValueError("it belongs to another configuration")
+
+    def move_aside(self, path: Path, error: Exception) -> None:
+        """Give a file that cannot be used another name, and say which."""
+        aside = rename_aside(path, "unreadable")
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        print(
-            f"{self.path} cannot be used ({reason}): moved to {aside.name}, and this "
-            "run starts anew. To try the file again, stop and give it its name back.",
-            file=sys.stderr,
-            flush=True,
+        say(
+            f"{path} cannot be used ({reason}): moved to {aside.name}, and this run "
+            "starts anew. To try the file again, stop and give it its name back."
         )
 
-    def restore(self, trial, stage: str, device: torch.device):
-        """Put a new trial where it was left: (epochs done, seconds so far, history).
+    def restore(self, trial, stage: str, device: torch.device) -> Left | None:
+        """Put a new trial where it was left.
 
         Returns None where the file does not fit the trial, which must be made again.
         """
         held = self.load()
         if held.get("stage") != stage:
-            return 0, 0.0, []
+            return Left()
         try:
             trial.load_state_dict(held["trial"])
             torch.set_rng_state(held["rng"])
             if held["cuda_rng"] is not None and device.type == "cuda":
                 torch.cuda.set_rng_state(held["cuda_rng"], device)
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
-            self.move_aside(error)
+            self.move_aside(self.path, error)
             return None
-        return held["epoch"], held["seconds"], held["history"]
+        return Left(held["epoch"], held["seconds"], held["history"])
 
-    def save(self, trial, stage, epoch, seconds, history, finished, device):
+    def save(self, trial, stage, left: Left, finished: dict, device: torch.device):
         on_gpu = device.type == "cuda"
         held = {
             "configuration": self.configuration,
             "stage": stage,
-            "epoch": epoch,
-            "seconds": seconds,
-            "history": history,
+            **left._asdict(),
             "finished": finished,
             "trial": trial.state_dict(),
             "rng": torch.get_rng_state(),
@@ -136,5 +188,72 @@ class Checkpoint:
         with replacing(self.path) as unfinished:
             torch.save(held, unfinished)
 
+    # ---- A run that has finished
+
+    def adopt(self) -> dict | None:
+        """The run's entry, where it has finished before with this code; says so."""
+        try:
+            held = json.loads(self.result.read_text(encoding="utf-8"))
+            self.check(held, FINISHED_KEYS)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            self.move_aside(self.result, error)
+            return None
+        if held["stages"] != self.stages:
+            return None
+        print(
+            f"{self.title}: finished on {held['date']} with the same code, on "
+            f"{held['entry']['device']}; taken from {self.result}, unless you say "
+            "--fresh",
+            flush=True,
+        )
+        return held["entry"]
+
+    def finish(self, entry: dict) -> None:
+        """Keep the entry of a finished run."""
+        held = {
+            "configuration": self.configuration,
+            "stages": self.stages,
+            "date": datetime.date.today().isoformat(),
+            "entry": entry,
+        }
+        with replacing(self.result) as unfinished:
+            unfinished.write_text(json.dumps(held), encoding="utf-8")
+
     def delete(self) -> None:
+        """Remove the checkpoint; what has finished stays."""
         self.path.unlink(missing_ok=True)
+
+    # ---- Files that this run does not use
+
+    def set_aside(self) -> None:
+        """Give this run's files other names, so that it starts anew."""
+        for path in (self.path, self.result):
+            if path.exists():
+                aside = rename_aside(path, "before-fresh")
+                say(f"{self.title}: {path} is now {aside.name}")
+
+    def tell_of_other_code(self) -> None:
+        """Say where the same run lies, begun or finished with other code."""
+        same = self.path.stem.rpartition("_")[0]
+        for path in sorted(self.path.parent.glob(f"{same}_*")):
+            if path.suffix in (".pt", ".json") and path.stem != self.path.stem:
+                date = datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()
+                done = "has finished" if path.suffix == ".json" else "was begun"
+                say(
+                    f"{self.title} {done} with other code on {date}, which this run "
+                    f"does not mix with its own: {path} stays as it is"
+                )
+
+
+def rename_aside(path: Path, why: str) -> Path:
+    count = 1
+    while (aside := path.with_suffix(f".{why}-{count}")).exists():
+        count += 1
+    os.replace(path, aside)
+    return aside
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

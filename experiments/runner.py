@@ -1,67 +1,55 @@
-"""What all experiments share: seeds, checkpoints, errors, one file of results.
+"""How experiments run: seeds, checkpoints, errors, one file of results for each.
 
-An experiment is a module of this package with
-
-- `TITLE`, and `PAPER`: the paper's section and its test error in per cent, or None
-  where it has no counterpart;
-- `CONFIGURATION`: everything that was chosen, as numbers and words, "epochs" among
-  them;
-- `VARIANTS`: what differs from `CONFIGURATION`, by name; `{"default": {}}` where
-  nothing does;
-- `SEEDS` and `STAGES`: "validation" trains on 50,000 images and evaluates on the other
-  10,000, where choices are made; "test" trains on all 60,000 and evaluates on the test
-  set; "validation_and_test" is the first, which at its end reads the test set, too;
-- `Trial(configuration, split)`: one network in training, with `net`,
-  `train_epoch(epoch)`, counted from 0, which returns the epoch's mean loss or losses,
-  `errors(split)`, which returns {"error": {"layer 1": per cent, …}}, `state_dict()` and
-  `load_state_dict(state)`.
-
-Several processes may run one experiment at once, say each with seeds of its own:
-results are merged under a lock, and a run that another process is at is refused.
+Several processes may run one experiment at once, say each with seeds of its own, in
+whatever clones: results are merged under a lock, and a run that another process is at
+is refused.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import re
 import statistics
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import torchvision
 
-from experiments.checkpoint import Checkpoint
-from experiments.storage import locked, replacing
-from ffutils import Split, error_rate, layer_errors, load_mnist, split_validation
+from experiments.checkpoint import Checkpoint, Left, code_of
+from experiments.experiment import Experiment
+from experiments.storage import locked, replacing, runs_folder
+from ffutils import Split, load_mnist, results, split_validation
 
-RESULTS = Path(__file__).parent / "results"
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+RESULTS = Path(str(results.FOLDER))
 
 
 def run(
-    name: str,
-    experiment,
+    experiment: Experiment,
     seeds: list[int] | None = None,
     epochs: int | None = None,
     device: str | torch.device = "cpu",
-    results: str | Path = RESULTS,
-    checkpoints: str | Path | None = None,
+    folder: str | Path = RESULTS,
+    cache: str | Path | None = None,
     splits: tuple[Split, Split] | None = None,
+    fresh: bool = False,
 ) -> dict:
     """Run what is missing of an experiment.
 
     A checkpoint is written after every epoch; a run that was interrupted goes on from
-    it, to the same end as one that was not.
+    it, to the same end as one that was not. A run that has finished, and is not among
+    the results any more, is taken from the cache.
 
     Args:
-        name: of the file of results, and of the checkpoints.
-        experiment: a module of this package, or what has its attributes.
+        experiment: of the catalogue, or one's own.
         seeds, epochs: instead of the experiment's own.
         device: "cpu", "cuda" or "cuda:1".
-        results: the folder of NAME.json, which is written after every finished run.
-        checkpoints: their folder; where results go elsewhere, a folder beside them.
-        splits: the training and the test `Split`, MNIST's unless given.
+        folder: that of NAME.json, which is written after every finished run.
+        cache: the folder of checkpoints and finished runs, the user's unless given.
+        splits: the training and the test `Split`, those of the data set unless given.
+        fresh: whether to train anew what the cache holds.
 
     Returns:
         The record: what NAME.json holds at the end.
@@ -71,95 +59,112 @@ def run(
         BlockingIOError: where another process is at one of the runs.
         FloatingPointError: for a training that has diverged.
     """
-    device, results = torch.device(device), Path(results)
-    if checkpoints is None:
-        own = results.resolve() == RESULTS.resolve()
-        checkpoints = CHECKPOINTS if own else results / "checkpoints"
-    new = new_record(name, experiment, epochs)
-    path = results / f"{name}.json"
-    record = read(path, new)
-    train, test = load_mnist(device) if splits is None else splits
-    for seed in experiment.SEEDS if seeds is None else seeds:
-        for variant, changes in new["variants"].items():
-            if has_run(record, seed, variant):
+    device, path = torch.device(device), Path(folder) / f"{experiment.name}.json"
+    cache = runs_folder() if cache is None else cache
+    if epochs is not None:
+        experiment = experiment.with_epochs(epochs)
+    code, record = code_of(experiment), read(path, experiment)
+    for seed, variant in experiment.runs(seeds):
+        if has_run(record, seed, variant):
+            continue
+        checkpoint = Checkpoint(cache, experiment, variant, seed, code)
+        with checkpoint.owned():
+            record = read(path, experiment)
+            if has_run(record, seed, variant):  # finished elsewhere in the meantime
                 continue
-            configuration = new["configuration"] | changes
-            checkpoint = Checkpoint(checkpoints, name, variant, seed, configuration)
-            with checkpoint.owned():
-                record = read(path, new)
-                if has_run(record, seed, variant):  # finished elsewhere in the meantime
-                    continue
-                result = run_stages(experiment, configuration, train, test, checkpoint)
+            if fresh:
+                checkpoint.set_aside()
+            entry = checkpoint.adopt()
+            if entry is None:
+                checkpoint.tell_of_other_code()
+                splits = splits or load_mnist(device, experiment.dataset)
+                result = run_stages(experiment, variant, splits, checkpoint)
                 entry = {"seed": seed, "variant": variant}
-                record = add_run(path, new, entry | environment(device) | result)
-                checkpoint.delete()
+                entry |= environment(device) | result
+                checkpoint.finish(entry)
+            record = add_run(path, experiment, entry)
+            checkpoint.delete()
     return record
 
 
 def run_stages(
-    experiment, configuration: dict, train: Split, test: Split, checkpoint: Checkpoint
+    experiment: Experiment,
+    variant: str,
+    splits: tuple[Split, Split],
+    checkpoint: Checkpoint,
 ) -> dict:
     """Train for each stage of an experiment; returns errors, histories and seconds."""
-    train_part, validation = split_validation(train)
-    device, epochs = train.images.device, configuration["epochs"]
+    config, device = experiment.configs[variant], splits[0].images.device
     finished = checkpoint.load().get("finished", {})
-    for stage in experiment.STAGES:
+    for stage in experiment.stages:
         if stage in finished.get("stages", []):
             continue
-        on_test = stage == "test"
-        learn_from, evaluate_on = (train, test) if on_test else (train_part, validation)
-        kind = "test" if on_test else "validation"
-        trial, epoch, seconds, history = begin(
-            experiment, configuration, learn_from, checkpoint, stage
-        )
-        while epoch < epochs:
+        kind = "test" if stage == "test" else "validation"
+        learn_from, evaluate_on = images_of(stage, *splits)
+        trial, left = start(experiment.trial, config, learn_from, checkpoint, stage)
+        epoch, seconds, history = left
+        while epoch < config.epochs:
             started = time.perf_counter()
             losses = trial.train_epoch(epoch)
             synchronize(device)  # else the clock stops before the GPU has finished
             epoch, seconds = epoch + 1, seconds + time.perf_counter() - started
             check_converging(trial.net, losses, f"{checkpoint.title}, epoch {epoch}")
             print(
-                f"{checkpoint.title}, {stage}: epoch {epoch}/{epochs}, {seconds:.0f} s",
+                f"{checkpoint.title}, {stage}: epoch {epoch}/{config.epochs}, "
+                f"{seconds:.0f} s",
                 flush=True,
             )
-            if epoch % configuration["eval_every"] == 0 and epoch < epochs:
+            if epoch % config.eval_every == 0 and epoch < config.epochs:
                 error = trial.errors(evaluate_on)["error"]
-                history.append([epoch, round(seconds, 1), error])
+                history = [*history, [epoch, round(seconds, 1), error]]
                 print(f"  {error}", flush=True)
-            checkpoint.save(trial, stage, epoch, seconds, history, finished, device)
+            left = Left(epoch, seconds, history)
+            checkpoint.save(trial, stage, left, finished, device)
         errors = prefixed(kind, trial.errors(evaluate_on))
         if stage == "validation_and_test":
-            errors |= prefixed("test", trial.errors(test))
-        history.append([epoch, round(seconds, 1), errors[f"{kind}_error"]])
+            errors |= prefixed("test", trial.errors(splits[1]))
+        history = [*history, [epoch, round(seconds, 1), errors[f"{kind}_error"]]]
         finished = finished | errors
         finished[f"{kind}_history"] = history
         finished[f"{kind}_seconds_to_train"] = round(seconds, 1)
         finished["stages"] = [*finished.get("stages", []), stage]
-        print(f"  {errors}", flush=True)
+        print(f"  {errors[f'{kind}_error']}", flush=True)
     return {key: value for key, value in finished.items() if key != "stages"}
 
 
-def begin(experiment, configuration, split, checkpoint, stage):
-    """A new trial, put where its checkpoint left it, if there is one that fits.
+def images_of(stage: str, train: Split, test: Split) -> tuple[Split, Split]:
+    """What a stage learns from, and what it is evaluated on."""
+    return (train, test) if stage == "test" else split_validation(train)
 
-    Returns (trial, epochs done, seconds so far, history).
-    """
+
+def start(trial_class, config, split, checkpoint, stage):
+    """A new trial, put where its checkpoint left it, if there is one that fits."""
     while True:
         torch.manual_seed(checkpoint.seed)
-        trial = experiment.Trial(configuration, split)
+        trial = trial_class(config, split)
         left = checkpoint.restore(trial, stage, split.images.device)
         if left is not None:
-            return trial, *left
+            return trial, left
 
 
-def prefixed(kind: str, errors: dict) -> dict:
-    return {f"{kind}_{key}": value for key, value in errors.items()}
+def prefixed(kind: str, found: dict) -> dict:
+    """What `errors` returned, by split; which images were wrong, of the test set alone.
+
+    With these, two methods can be compared image by image (McNemar 1947).
+    """
+    return {
+        f"{kind}_{key}": value
+        for key, value in found.items()
+        if key != "wrong" or kind == "test"
+    }
 
 
 def check_converging(net, losses, where: str) -> None:
     """Raise FloatingPointError unless an epoch's losses and all weights are finite."""
-    values = [*net.parameters()] + ([] if losses is None else [torch.as_tensor(losses)])
-    if not all(value.isfinite().all() for value in values):
+    finite = [torch.stack([p.isfinite().all() for p in net.parameters()]).all()]
+    if losses is not None:
+        finite.append(torch.as_tensor(losses).isfinite().all())
+    if not all(finite):
         raise FloatingPointError(
             f"{where}: a loss or a weight is not finite, the training has diverged; "
             "lower lr. The checkpoint of the epoch before is kept"
@@ -169,50 +174,6 @@ def check_converging(net, losses, where: str) -> None:
 def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def autocast_bf16(device: torch.device, enabled: bool = True) -> torch.autocast:
-    """Matrix products in bfloat16, inside a `with` block.
-
-    Without the cache, which would hold the weights of the first step for the epoch.
-    """
-    return torch.autocast(device.type, torch.bfloat16, enabled, cache_enabled=False)
-
-
-class NetTrial:
-    """What trials of an `FFNet` share.
-
-    A subclass sets `net` and `optimizers`, a list, and has `train_epoch`.
-    """
-
-    def errors(self, split):
-        return {"error": net_errors(self.net, split)}
-
-    def state_dict(self):
-        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
-        return {"net": self.net.state_dict(), "optimizers": optimizers}
-
-    def load_state_dict(self, state):
-        self.net.load_state_dict(state["net"])
-        pairs = zip(self.optimizers, state["optimizers"], strict=True)
-        for optimizer, held in pairs:
-            optimizer.load_state_dict(held)
-
-
-def net_errors(net, split: Split) -> dict[str, float]:
-    """`layer_errors` of an `FFNet`, rounded."""
-    return {key: round(error, 2) for key, error in layer_errors(net, split).items()}
-
-
-def score_errors(scores: dict[str, torch.Tensor], labels: torch.Tensor) -> dict:
-    """Error in per cent, rounded, of the labels with the largest scores.
-
-    scores: tensors (B, n_classes) by name; labels: (B,).
-    """
-    return {
-        key: round(error_rate(score.argmax(dim=1), labels), 2)
-        for key, score in scores.items()
-    }
 
 
 def environment(device: torch.device) -> dict:
@@ -239,6 +200,9 @@ def processor() -> str:
         return platform.machine()
 
 
+# ---- The record: what NAME.json holds
+
+
 def summary(runs: list[dict]) -> dict:
     """For each variant and kind of error, median, least and greatest over the seeds."""
     result = {}
@@ -259,61 +223,96 @@ def spread(values):
     return {"median": median, "least": min(values), "greatest": max(values)}
 
 
-def new_record(name: str, experiment, epochs: int | None = None) -> dict:
-    """The record of an experiment before its first run; epochs: instead of its own."""
-    other = {} if epochs is None else {"epochs": epochs}
+def new_record(experiment: Experiment) -> dict:
+    """The record of an experiment before its first run."""
     record = {
-        "name": name,
-        "title": experiment.TITLE,
-        "paper": experiment.PAPER,
-        "dataset": "mnist",
-        "configuration": experiment.CONFIGURATION | other,
-        "variants": {
-            variant: changes | (other if "epochs" in changes else {})
-            for variant, changes in experiment.VARIANTS.items()
-        },
+        "name": experiment.name,
+        "title": experiment.title,
+        "paper": experiment.paper and asdict(experiment.paper),
+        "dataset": experiment.dataset,
+        "configuration": experiment.config.as_dict(),
+        "variants": experiment.variants,
         "runs": [],
     }
     return json.loads(json.dumps(record))  # tuples become lists, as in the file
 
 
 def has_run(record: dict, seed: int, variant: str) -> bool:
-    return any((r["seed"], r["variant"]) == (seed, variant) for r in record["runs"])
+    return (seed, variant) in runs_of(record)
 
 
-def add_run(path: Path, new: dict, entry: dict) -> dict:
+def runs_of(record: dict) -> list[tuple[int, str]]:
+    return [(run["seed"], run["variant"]) for run in record["runs"]]
+
+
+def missing_runs(
+    experiment: Experiment,
+    folder: str | Path = RESULTS,
+    seeds: list[int] | None = None,
+) -> list[tuple[int, str]]:
+    """(seed, variant) of the runs that are wanted and not among the results."""
+    stored = runs_of(read(Path(folder) / f"{experiment.name}.json", experiment))
+    return [run for run in experiment.runs(seeds) if run not in stored]
+
+
+def add_run(path: Path, experiment: Experiment, entry: dict) -> dict:
     """Add a run to the record at path, whatever others have added in the meantime."""
     with locked(path):
-        record = read(path, new)
+        record = read(path, experiment)
         if not has_run(record, entry["seed"], entry["variant"]):
             record["runs"].append(entry)
         record["summary"] = summary(record["runs"])
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         with replacing(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+            unfinished.write_text(as_text(record), encoding="utf-8")
     return record
 
 
-def read(path: Path, new: dict) -> dict:
-    """The record at path, or the new one where there is none.
+def as_text(record: dict) -> str:
+    """JSON with a field on each line, and a list of numbers on one."""
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    return re.sub(r"\[\n\s*([-+\d.,e\s]*?)\n\s*\]", on_one_line, text) + "\n"
+
+
+def on_one_line(found: re.Match) -> str:
+    return f"[{' '.join(found[1].split())}]"
+
+
+def read(path: Path, experiment: Experiment) -> dict:
+    """The record at path, or a new one where there is none.
+
+    What a stored configuration does not have, a field that is newer than the run, is
+    taken to be its default.
 
     Raises:
         ValueError: for results of other settings, or a file that holds none.
     """
+    new = new_record(experiment)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        runs, variants = record["runs"], record["variants"]
-        ran = {run["variant"]: variants[run["variant"]] for run in runs}
+        configuration, variants = record["configuration"], record["variants"]
+        ran = {
+            variant: configuration | variants[variant] for _, variant in runs_of(record)
+        }
+        dataset = record["dataset"]
     except FileNotFoundError:
-        return new | {"runs": []}
+        return new
     except (ValueError, LookupError, TypeError) as error:
         problem = f"holds no results ({type(error).__name__})"
     else:
-        same = record["configuration"] == new["configuration"] and all(
-            changes == new["variants"].get(variant, changes)
-            for variant, changes in ran.items()
-        )
-        if same:
-            return record | {"variants": new["variants"]}
+        if dataset == experiment.dataset and all(
+            same_config(experiment, variant, values) for variant, values in ran.items()
+        ):
+            kept = {key: record[key] for key in ("runs", "summary") if key in record}
+            # A variant that is wanted no more keeps its runs, and says all of itself.
+            return new | kept | {"variants": ran | new["variants"]}
         problem = "holds results of another configuration"
     raise ValueError(f"{path} {problem}: move it away, or say --results FOLDER")
+
+
+def same_config(experiment: Experiment, variant: str, values: dict) -> bool:
+    """Whether a stored configuration is that of a variant; true for variants of old."""
+    try:
+        stored = type(experiment.config)(**values)
+    except (TypeError, ValueError):
+        return False
+    return stored == experiment.configs.get(variant, stored)

@@ -8,11 +8,24 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from ffutils import files
+
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
     import msvcrt
+
+
+def runs_folder() -> Path:
+    """Where unfinished and finished runs are kept, whichever clone they began in.
+
+    $FF_CACHE/experiments, else a folder beside the data sets in the user's cache.
+
+    Raises:
+        ValueError: for a relative FF_CACHE, which would be another one in each folder.
+    """
+    return (files.chosen_folder("FF_CACHE") or files.cache_folder()) / "experiments"
 
 
 @contextlib.contextmanager

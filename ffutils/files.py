@@ -80,27 +80,41 @@ def raw_folder(root, name: str) -> Path:
     return Path(root) / FOLDERS[name] / "raw"
 
 
-def data_folder() -> Path:
-    """The folder that holds the data sets: $FF_DATA, else a cache folder of the user's.
+def cache_folder() -> Path:
+    """The folder of the user's cache that is the book's.
 
-    A ~ is expanded, and an empty FF_DATA counts as not set. Without a home folder the
-    cache lies among the temporary files. Raises ValueError for a relative path, since
-    each notebook runs in a folder of its own; a relative XDG_CACHE_HOME counts as not
-    set, as its specification has it.
+    A relative XDG_CACHE_HOME counts as not set, as its specification has it. Without a
+    home folder the cache lies among the temporary files.
     """
-    chosen = os.environ.get("FF_DATA")
+    cache = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "")))
+    try:
+        cache = cache if cache.is_absolute() else Path.home() / ".cache"
+        return cache / "ffutils"
+    except RuntimeError:  # a user without a name or a home, as in some containers
+        return Path(tempfile.gettempdir()) / "ffutils-data"
+
+
+def chosen_folder(variable: str) -> Path | None:
+    """The folder that an environment variable names; None where it is not set.
+
+    A ~ is expanded, and an empty variable counts as not set. Raises ValueError for a
+    relative path, since each notebook runs in a folder of its own.
+    """
+    chosen = os.environ.get(variable)
     if not chosen:
-        cache = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "")))
-        try:
-            cache = cache if cache.is_absolute() else Path.home() / ".cache"
-            return cache / "ffutils"
-        except RuntimeError:  # a user without a name or a home, as in some containers
-            return Path(tempfile.gettempdir()) / "ffutils-data"
+        return None
     path = Path(os.path.expanduser(chosen))
     if not path.is_absolute():
-        advice = f"try export FF_DATA=\"$(realpath '{chosen}')\""
-        raise ValueError(f"FF_DATA must be an absolute path, got {chosen!r}; {advice}")
+        raise ValueError(
+            f"{variable} must be an absolute path, got {chosen!r}; "
+            f"try export {variable}=\"$(realpath '{chosen}')\""
+        )
     return path
+
+
+def data_folder() -> Path:
+    """The folder that holds the data sets: $FF_DATA, else the book's in the cache."""
+    return chosen_folder("FF_DATA") or cache_folder()
 
 
 def check_files(root, name: str) -> None:

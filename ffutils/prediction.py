@@ -76,7 +76,7 @@ def label_goodness(net, x: Tensor, layers: Sequence[int] | None = None) -> Tenso
     """
     check_layers(net, layers)
     layers = range(len(net.layers)) if layers is None else layers
-    return label_goodness_per_layer(net, x)[:, :, list(layers)].sum(dim=2)
+    return label_goodness_per_layer(net, x)[:, :, [int(k) for k in layers]].sum(dim=2)
 
 
 def predict(net, x: Tensor, layers: Sequence[int] | None = None) -> Tensor:

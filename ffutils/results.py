@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from importlib.resources import files
 
-FOLDER = Path(__file__).parent.parent / "experiments" / "results"
+FOLDER = files("ffutils") / "stored_results"
 
 
 def load_results(name: str) -> dict:
-    """Load the record of a finished experiment, experiments/results/NAME.json.
+    """Load the record of an experiment, ffutils/stored_results/NAME.json.
 
     Args:
         name: such as "plain_recipe".
 
     Returns:
         A dict with "configuration"; "variants", what differs from it, by name
-        ("default" where nothing does); "runs", one for each variant and seed; and
-        "summary", median, least and greatest over the seeds:
+        ("default" where nothing does); "runs", one for each variant and seed that was
+        run; and "summary", median, least and greatest over these seeds:
         record["summary"]["default"]["test_error"]["sum of all layers"]["median"]. A run
         whose layers normalised in bfloat16 says so: "normalized_in".
 
@@ -28,7 +28,10 @@ def load_results(name: str) -> dict:
     """
     path = FOLDER / f"{name}.json"
     if not path.is_file():
-        stored = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
+        names = [file.name for file in FOLDER.iterdir()] if FOLDER.is_dir() else []
+        stored = ", ".join(
+            sorted(name[:-5] for name in names if name.endswith(".json"))
+        )
         raise FileNotFoundError(
             f"no stored results of an experiment {name!r}; stored here: "
             f"{stored or 'none'}"

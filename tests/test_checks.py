@@ -241,7 +241,11 @@ def test_layers_that_the_net_does_not_have(net, layers):
             use(net, GOOD, layers=layers)
 
 
-@pytest.mark.parametrize("layers", [1, np.int64(0), iter([0, 1])], ids=repr)
+@pytest.mark.parametrize(
+    "layers",
+    [1, np.int64(0), iter([0, 1])],
+    ids=["a number", "a NumPy number", "an iterator"],
+)
 def test_layers_that_are_no_list(net, layers):
     for use in (label_goodness, predict, neutral_activations):
         with pytest.raises(TypeError, match=r"layers must be a list such as \[0, 1\]"):
@@ -566,7 +570,11 @@ def test_what_can_be_gone_through_only_once_is_to_be_made_a_list(net, make):
         once(net, make((GOOD, LABELS)))
 
 
-@pytest.mark.parametrize("data", [None, 3, GOOD, object(), "mnist"], ids=repr)
+@pytest.mark.parametrize(
+    "data",
+    [None, 3, GOOD, object(), "mnist"],
+    ids=["None", "a number", "a tensor", "an object", "text"],
+)
 def test_what_is_no_data_at_all(net, data):
     with pytest.raises(TypeError, match="data must"):
         once(net, data)

@@ -370,7 +370,7 @@ def network(tiny, monkeypatch):
     for name, folder in FOLDERS.items():
         kind = getattr(datasets, folder)
         packed = {
-            f"{file}.gz": gzip.compress((tiny(name) / file).read_bytes())
+            f"{file}.gz": gzip.compress((tiny(name) / file).read_bytes(), mtime=0)
             for file in NAMES
         }
         sums = [(file, hashlib.md5(data).hexdigest()) for file, data in packed.items()]
@@ -379,7 +379,9 @@ def network(tiny, monkeypatch):
 
     def urlopen(request, *_, **__):
         *_, name, file = request.full_url.split("/")
-        content = gzip.compress((tiny(name) / file.removesuffix(".gz")).read_bytes())
+        content = gzip.compress(
+            (tiny(name) / file.removesuffix(".gz")).read_bytes(), mtime=0
+        )
         accident = None
         if accidents and file.startswith("t10k"):
             accident = accidents[0]

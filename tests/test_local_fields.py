@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from experiments import local_fields
+from experiments.trials.unsupervised import LOCAL_FIELDS
 from ffutils import FFLayer, FFNet, Split, goodness, normalize, train
 from ffutils.local import LocallyConnected2d, peer_loss
 
@@ -179,14 +179,14 @@ def test_peers_bring_a_dead_unit_back():
 
 def test_unsupervised_trial_never_sees_a_label_while_its_layers_train():
     images = torch.rand(40, 784)
-    c = local_fields.CONFIGURATION | {
-        "grids": [[28, 1, 10, 6, 4], [4, 4, 2, 1, 5]], "epochs": 2, "batch_size": 20,
-        "softmax_epochs": 1, "precision": "float32",
-    }  # fmt: skip
+    config = LOCAL_FIELDS.config.changed(
+        grids=[[28, 1, 10, 6, 4], [4, 4, 2, 1, 5]], network="4x4x4, 3x3x5", epochs=2,
+        batch_size=20, softmax_epochs=1, precision="float32",
+    )  # fmt: skip
     weights = []
     for labels in (torch.arange(40) % 10, torch.arange(40) // 4):
         torch.manual_seed(0)
-        trial = local_fields.Trial(c, Split(images, labels))
+        trial = LOCAL_FIELDS.trial(config, Split(images, labels))
         trial.train_epoch(0)
         weights.append([layer.weight.detach().clone() for layer in trial.net])
     assert all((a == b).all() for a, b in zip(*weights, strict=True))

@@ -1,13 +1,12 @@
 """Half precision is for matrix products alone: the rest is float32, and it matters."""
 
-import importlib
-
 import pytest
 import torch
+from tiny_experiments import tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from experiments.__main__ import NAMES
-from experiments.runner import autocast_bf16
+from experiments.catalogue import EXPERIMENTS
+from experiments.trials.shared import autocast_bf16
 from ffutils import FFNet, Split, goodness, load_digits, normalize, wrong_labels
 from ffutils import layers as layers_module
 
@@ -105,48 +104,21 @@ class HalfArithmetic(TorchDispatchMode):
         return result
 
 
-TINY = {"batch_size": 20, "softmax_epochs": 1}
-
-
-def tiny(configuration):
-    """The configuration with few units in each layer."""
-    c = configuration | {key: TINY[key] for key in TINY if key in configuration}
-    if "grids" in c:
-        local = len(c["grids"]) == 3
-        c["grids"] = (
-            [[28, 1, 10, 6, 3], [4, 3, 2, 1, 4], [3, 4, 2, 1, 5]]
-            if local
-            else [[28, 1, 28, 1, 12], *[[1, 12, 1, 1, 12]] * 3]
-        )
-    else:
-        pixels, *widths = c["network"]
-        classes = [10] if "damping" in c else []
-        c["network"] = [pixels, *[12] * (len(widths) - len(classes)), *classes]
-    if configuration["batch_size"] == "all images":
-        c["batch_size"] = "all images"
-    return c
-
-
 def half_precision_runs():
-    for name in NAMES:
-        experiment = importlib.import_module(f"experiments.{name}")
-        for variant, changes in experiment.VARIANTS.items():
-            configuration = experiment.CONFIGURATION | changes
-            if configuration.get("precision") == "bfloat16":
-                yield pytest.param(experiment, configuration, id=f"{name}: {variant}")
+    for name, experiment in EXPERIMENTS.items():
+        for variant, config in experiment.configs.items():
+            if getattr(config, "precision", None) == "bfloat16":
+                yield pytest.param(experiment, tiny(config), id=f"{name}: {variant}")
 
 
-@pytest.mark.parametrize("experiment, configuration", list(half_precision_runs()))
-def test_experiments_multiply_in_half_precision_and_do_nothing_else(
-    experiment, configuration
-):
+@pytest.mark.parametrize("experiment, config", list(half_precision_runs()))
+def test_experiments_multiply_in_half_precision_and_do_nothing_else(experiment, config):
     torch.manual_seed(0)
     split = Split(torch.rand(40, 784), torch.arange(40) % 10)
-    c = tiny(configuration)
-    trial = experiment.Trial(c, split)
+    trial = experiment.trial(config, split)
     with HalfArithmetic() as arithmetic:
         trial.train_epoch(0)
-        trial.train_epoch(c["epochs"] - 1)  # of the last layer, where they take turns
+        trial.train_epoch(config.epochs - 1)  # of the last layer, where they take turns
         trial.errors(split)
     assert arithmetic.products, "it was to multiply in bfloat16"
     assert not arithmetic.noted

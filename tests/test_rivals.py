@@ -1,12 +1,13 @@
 """Chapter 12's methods: targets worked out by hand, and who learns from what."""
 
-import json
-from types import SimpleNamespace
+import dataclasses
 
 import pytest
 import torch
 
-from experiments import rivals, rivals_tuning, runner
+from experiments import runner
+from experiments.tables import stored
+from experiments.trials.rivals import METHODS, RIVALS, RIVALS_TUNING, SECOND
 from ffutils import Split
 from ffutils.rivals import (
     MLP,
@@ -349,26 +350,21 @@ def test_bad_batches_and_nets(split):
         target_step(net, target_optimizers(net), x, y)
 
 
-TINY = rivals.CONFIGURATION | {
-    "network": [30, 6, 6],
-    "images": 40,
-    "epochs": 4,
-    "batch_size": 20,
-}
+TINY = RIVALS.config.changed(network=[30, 6, 6], images=40, epochs=4, batch_size=20)
 
 
-@pytest.mark.parametrize("method", rivals.VARIANTS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_trial_goes_on_where_it_was_left(split, method):
-    c = TINY | rivals.VARIANTS[method] | {"dropped_pixels": 0.1}
+    config = TINY.changed(**(METHODS[method] | {"dropped_pixels": 0.1}))
     ends = []
     for interrupted in (False, True):
         torch.manual_seed(5)
-        trial = rivals.Trial(c, split)
+        trial = RIVALS.trial(config, split)
         for epoch in range(2):
             trial.train_epoch(epoch)
         if interrupted:
             held, rng = trial.state_dict(), torch.get_rng_state()
-            trial = rivals.Trial(c, split)
+            trial = RIVALS.trial(config, split)
             trial.load_state_dict(held)
             torch.set_rng_state(rng)
         trial.train_epoch(2)
@@ -378,27 +374,24 @@ def test_a_trial_goes_on_where_it_was_left(split, method):
 
 
 def test_the_runner_takes_the_experiment(split, tmp_path):
-    experiment = SimpleNamespace(
-        TITLE="Tiny", PAPER=None, CONFIGURATION=TINY, VARIANTS=rivals.VARIANTS,
-        SEEDS=(0,), STAGES=rivals.STAGES, Trial=rivals.Trial,
-    )  # fmt: skip
-    folders = {"results": tmp_path, "checkpoints": tmp_path}
-    record = runner.run("tiny", experiment, **folders, splits=(split, split))
-    assert [run["variant"] for run in record["runs"]] == list(rivals.VARIANTS)
+    experiment = dataclasses.replace(RIVALS, name="tiny", config=TINY, seeds=(0,))
+    folders = {"folder": tmp_path, "cache": tmp_path}
+    record = runner.run(experiment, **folders, splits=(split, split))
+    assert [run["variant"] for run in record["runs"]] == list(METHODS)
     assert all(len(run["validation_history"]) == 4 for run in record["runs"])
 
 
 def test_each_rival_has_the_best_of_its_tries():
     """And as many tries as the others, the control apart."""
-    path = runner.RESULTS / "rivals_tuning.json"
-    record = json.loads(path.read_text(encoding="utf-8"))
-    tries = {}
+    record, tries = stored("rivals_tuning"), {}
+    if record is None or len(record["runs"]) < len(RIVALS_TUNING.runs()):
+        pytest.skip("not all tries are stored")
     for run in record["runs"]:
         settings = record["variants"][run["variant"]]
         errors = run["validation_error"]
         error = errors.get("sum of all layers", errors.get("output layer"))
         tries.setdefault(settings["method"], []).append((error, settings))
-    assert {len(tries[method]) for method in rivals_tuning.SECOND} == {12}
-    for variant, settings in rivals.VARIANTS.items():
+    assert {len(tries[method]) for method in SECOND} == {12}
+    for variant, config in RIVALS.configs.items():
         _, best = min(tries[variant], key=lambda entry: entry[0])
-        assert rivals.CONFIGURATION | best == rivals.CONFIGURATION | settings
+        assert RIVALS.config.changed(**best) == config

@@ -12,36 +12,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_experiments import make_splits, tiny
 
-from experiments import (
-    hybrids,
-    paper_recipe,
-    plain_recipe,
-    published,
-    recurrent,
-    rivals,
-    runner,
-    storage,
-    supervised,
-)
+from experiments import runner, storage
 from experiments.__main__ import main
-from experiments.checkpoint import Checkpoint
+from experiments.catalogue import EXPERIMENTS
+from experiments.checkpoint import Checkpoint, Left
+from experiments.experiment import Experiment
+from experiments.trials.supervised import SupervisedConfig, SupervisedTrial
 from ffutils import Split
 
 ROOT = Path(__file__).parent.parent
-TINY = supervised.RECIPE | {
-    "network": [784, 12, 12],
-    "epochs": 4,
-    "batch_size": 20,
-    "jitter": 1,
-    "eval_every": 2,
-}
-
-
-def make_splits():
-    torch.manual_seed(0)
-    images, labels = torch.rand(60, 784), torch.arange(60) % 10
-    return Split(images, labels), Split(images[:30], labels[:30])
+TINY = SupervisedConfig(
+    network=(784, 12, 12), epochs=4, batch_size=20, jitter=1, eval_every=2
+)
 
 
 @pytest.fixture
@@ -50,36 +34,39 @@ def splits():
 
 
 def experiment(
-    trial=supervised.Trial,
+    trial=SupervisedTrial,
     stages=("validation", "test"),
-    configuration=TINY,
+    config=TINY,
     variants=None,
+    seeds=(0,),
+    name="tiny",
 ):
-    return SimpleNamespace(
-        TITLE="Tiny",
-        PAPER=None,
-        CONFIGURATION=configuration,
-        VARIANTS=variants or {"default": {}, "one layer": {"network": [784, 12]}},
-        SEEDS=(0,),
-        STAGES=stages,
-        Trial=trial,
+    return Experiment(
+        name=name,
+        title="Tiny",
+        trial=trial,
+        config=config,
+        variants=variants or {"default": {}, "one layer": {"network": [784, 12]}},
+        seeds=seeds,
+        stages=stages,
+        core_hours=1,
     )
 
 
-def run(folder, splits, trial=supervised.Trial, seeds=None, **changes):
+def run(folder, splits, trial=SupervisedTrial, seeds=None, fresh=False, **changes):
     return runner.run(
-        "tiny",
         experiment(trial, **changes),
         seeds,
-        results=folder / "results",
-        checkpoints=folder / "held",
+        folder=folder / "results",
+        cache=folder / "cache",
         splits=splits,
+        fresh=fresh,
     )
 
 
 def errors_only(record):
     return [
-        {key: value for key, value in run.items() if "error" in key}
+        {key: run[key] for key in run if "error" in key or "wrong" in key}
         for run in record["runs"]
     ]
 
@@ -87,7 +74,7 @@ def errors_only(record):
 def stopping_after(*counts):
     """A trial that is interrupted after so many epochs in all, the weights moved."""
 
-    class Stopping(supervised.Trial):
+    class Stopping(SupervisedTrial):
         calls = 0
 
         def train_epoch(self, epoch):
@@ -103,17 +90,18 @@ def stopping_after(*counts):
 def interrupt(folder, splits, after=3, **changes):
     with pytest.raises(KeyboardInterrupt):
         run(folder, splits, stopping_after(after), **changes)
-    (path,) = (folder / "held").glob("*.pt")
+    (path,) = (folder / "cache").glob("*.pt")
     return path
 
 
 def in_a_process(code, *arguments, **environment):
     """Start Python with code that knows this file's names."""
-    code = f"from tests.test_runner import *\n{code}"
+    code = f"from test_runner import *\n{code}"
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONPATH": paths} | environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -140,11 +128,12 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, splits):
     assert errors_only(parts) == errors_only(whole)
     # Two variants, two stages of four epochs; two epochs were lost and repeated.
     assert trial.calls == 2 * (4 + 4) + 2
-    assert not list((tmp_path / "parts" / "held").iterdir())  # nothing is left behind
+    left = {path.suffix for path in (tmp_path / "parts" / "cache").iterdir()}
+    assert left == {".json"}  # what has finished, and nothing else
 
 
 KILLED = """
-class Killed(supervised.Trial):
+class Killed(SupervisedTrial):
     def train_epoch(self, epoch):
         losses = super().train_epoch(epoch)
         if epoch == 2 and len(sys.argv) > 2:
@@ -182,8 +171,10 @@ def test_one_training_can_be_evaluated_on_both_splits(tmp_path, splits):
 
 
 def test_other_epochs_hold_for_variants_that_have_their_own(tmp_path, splits):
-    tiny = experiment(variants={"default": {}, "longer": {"epochs": 9}})
-    record = runner.run("tiny", tiny, epochs=1, results=tmp_path, splits=splits)
+    longer = experiment(variants={"default": {}, "longer": {"epochs": 9}})
+    record = runner.run(
+        longer, epochs=1, folder=tmp_path, cache=tmp_path, splits=splits
+    )
     assert record["configuration"]["epochs"] == 1
     assert record["variants"]["longer"] == {"epochs": 1}
     assert {entry["test_history"][-1][0] for entry in record["runs"]} == {1}
@@ -195,7 +186,7 @@ def test_other_epochs_hold_for_variants_that_have_their_own(tmp_path, splits):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"configuration": TINY | {"lr": 0.1}},
+        {"config": TINY.changed(lr=0.1)},
         {"variants": {"default": {}, "one layer": {"network": [784, 11]}}},
     ],
 )
@@ -231,10 +222,9 @@ def test_two_processes_keep_each_others_runs(tmp_path):
 
 
 def add_runs(path, seeds):
-    new = runner.new_record("tiny", experiment())
     for seed in seeds:
         entry = {"seed": seed, "variant": "default", "test_error": {"layer 1": 1.0}}
-        runner.add_run(path, new, entry)
+        runner.add_run(path, experiment(), entry)
 
 
 def test_many_quick_writers_lose_nothing(tmp_path):
@@ -253,7 +243,7 @@ def test_a_run_that_another_process_has_finished_is_not_repeated(tmp_path, split
     """Between the look at the results and the lock of the checkpoint."""
     original, trained = Checkpoint.owned, []
 
-    class Noting(supervised.Trial):
+    class Noting(SupervisedTrial):
         def train_epoch(self, epoch):
             trained.append(self.net.layers)
             return super().train_epoch(epoch)
@@ -272,7 +262,7 @@ def test_a_run_that_another_process_has_finished_is_not_repeated(tmp_path, split
 
 
 HOLD = """
-class Waiting(supervised.Trial):
+class Waiting(SupervisedTrial):
     def train_epoch(self, epoch):
         print("training", flush=True)
         sys.stdin.read()
@@ -281,13 +271,7 @@ run(Path(sys.argv[1]), make_splits(), Waiting)
 
 
 def test_a_second_owner_of_a_run_is_refused(tmp_path, splits):
-    owner = subprocess.Popen(
-        [sys.executable, "-c", f"from tests.test_runner import *\n{HOLD}", tmp_path],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    owner = in_a_process(HOLD, tmp_path)
     try:
         assert owner.stdout.readline() == "training\n"
         with pytest.raises(BlockingIOError) as refused:
@@ -341,37 +325,38 @@ def test_a_link_stays_a_link(tmp_path):
 def test_a_shorter_run_leaves_the_checkpoint_of_a_longer_one(tmp_path, splits):
     held = interrupt(tmp_path, splits)
     before = held.read_bytes()
-    tiny = experiment(configuration=TINY | {"epochs": 1})
-    runner.run("tiny", tiny, results=tmp_path / "other", checkpoints=tmp_path / "held",
-               splits=splits)  # fmt: skip
+    shorter = experiment(config=TINY.changed(epochs=1))
+    runner.run(
+        shorter, folder=tmp_path / "other", cache=tmp_path / "cache", splits=splits
+    )
     assert held.read_bytes() == before
     trial = stopping_after()
     run(tmp_path, splits, trial)
     assert trial.calls == 16 - 2  # it went on from there
 
 
-def test_results_elsewhere_have_checkpoints_elsewhere(tmp_path, splits):
-    held = interrupt(tmp_path / "one", splits)
-    before = held.read_bytes()
-    runner.run("tiny", experiment(), results=tmp_path / "two", splits=splits)
-    assert held.read_bytes() == before
-    assert (tmp_path / "two" / "checkpoints").is_dir()
+def name_of(folder, variant="default", seed=0, code="code", **changes):
+    variants = {variant: {}}
+    return Checkpoint(
+        folder, experiment(variants=variants, **changes), variant, seed, code
+    ).path.name
 
 
 def test_a_checkpoints_name_says_which_run_it_is(tmp_path):
-    runs = [
-        ("tiny", "default", 0, TINY),
-        ("tiny", "one θ: a/b", 0, TINY),
-        ("tiny", "one _ a b", 0, TINY),
-        ("tiny", "default", 1, TINY),
-        ("tiny", "default", 0, TINY | {"epochs": 5}),
-        ("tiny_default", "0", 0, TINY),
+    names = [
+        name_of(tmp_path),
+        name_of(tmp_path, "one θ: a/b"),
+        name_of(tmp_path, "one _ a b"),
+        name_of(tmp_path, seed=1),
+        name_of(tmp_path, config=TINY.changed(epochs=5)),
+        name_of(tmp_path, "0", name="tiny_default"),
+        name_of(tmp_path, code="other"),
     ]
-    names = [Checkpoint(tmp_path, *values).path.name for values in runs]
     assert len(set(names)) == len(names)
     for name in names:
         assert name.isascii() and not set(name) & set('<>:"/\\|?* ')
         assert name.startswith("tiny_") and len(name) < 100
+    assert name_of(tmp_path, stages=("test",)) == name_of(tmp_path)
 
 
 def truncated(path):
@@ -399,7 +384,7 @@ SPOILT = {
     "a net alone": lambda path: torch.save({"net": 1}, path),
     "a list": lambda path: torch.save([1, 2], path),
     "an object": lambda path: torch.save(SimpleNamespace(a=1), path),
-    "of another configuration": with_changes(configuration=TINY | {"lr": 1.0}),
+    "of another configuration": with_changes(configuration={"lr": 1.0}),
     "with other weights": with_changes(trial={"net": {}, "optimizers": []}),
     "with bad random numbers": with_changes(rng=torch.zeros(3)),
     "without optimisers": without_the_optimizers,
@@ -417,7 +402,7 @@ def test_a_checkpoint_that_cannot_be_used_is_moved_aside(
     message = capsys.readouterr().err
     assert str(held) in message and "starts anew" in message
     assert message.count("\n") == 1
-    (aside,) = (tmp_path / "held").iterdir()
+    (aside,) = (tmp_path / "cache").glob("*.unreadable-*")
     assert aside.read_bytes() == spoilt and aside.name in message
     assert errors_only(record) == errors_only(run(tmp_path / "other", splits))
 
@@ -426,8 +411,8 @@ def test_two_spoilt_checkpoints_do_not_overwrite_each_other(tmp_path, splits):
     for content in (b"first", b"second"):
         interrupt(tmp_path, splits).write_bytes(content)
     run(tmp_path, splits)
-    contents = {path.read_bytes() for path in (tmp_path / "held").iterdir()}
-    assert contents == {b"first", b"second"}
+    aside = (tmp_path / "cache").glob("*.unreadable-*")
+    assert {path.read_bytes() for path in aside} == {b"first", b"second"}
 
 
 def test_a_file_that_may_not_be_read_is_no_damaged_file(tmp_path, splits, monkeypatch):
@@ -462,52 +447,155 @@ def test_a_checkpoint_of_a_gpu_goes_on_without_one(tmp_path, splits, monkeypatch
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("there, back", [("cpu", "cuda"), ("cuda", "cpu")])
 def test_a_run_goes_on_on_another_device(tmp_path, splits, there, back):
-    c = small(hybrids, hybrids.CONFIGURATION)
+    hybrids = EXPERIMENTS["hybrids"]
+    config = tiny(hybrids.config)
     split = Split(*(tensor.to(there) for tensor in splits[0]))
-    trial = hybrids.Trial(c, split)
+    trial = hybrids.trial(config, split)
     trial.train_epoch(0)
-    checkpoint = Checkpoint(tmp_path, "tiny", "default", 0, c)
-    device = torch.device(there)
-    checkpoint.save(trial, "test", 1, 1.0, [], {}, device)
-    trial = hybrids.Trial(c, Split(*(tensor.to(back) for tensor in splits[0])))
-    assert checkpoint.restore(trial, "test", torch.device(back))[0] == 1
+    of_hybrids = experiment(hybrids.trial, config=config, variants={"default": {}})
+    checkpoint = Checkpoint(tmp_path, of_hybrids, "default", 0, "code")
+    checkpoint.save(trial, "test", Left(1, 1.0, []), {}, torch.device(there))
+    trial = hybrids.trial(config, Split(*(tensor.to(back) for tensor in splits[0])))
+    assert checkpoint.restore(trial, "test", torch.device(back)).epoch == 1
     assert {mean.device.type for mean in trial.running_means} == {back}
     trial.train_epoch(1)
+
+
+# ---- Runs go on in another clone
+
+
+def test_results_elsewhere_go_on_from_the_same_checkpoint(tmp_path, splits):
+    interrupt(tmp_path, splits)
+    trial = stopping_after()
+    runner.run(
+        experiment(trial), folder=tmp_path / "other", cache=tmp_path / "cache",
+        splits=splits,
+    )  # fmt: skip
+    assert trial.calls == 16 - 2
+
+
+def lose_the_results(folder):
+    (folder / "results" / "tiny.json").unlink()
+
+
+def test_a_finished_run_is_not_lost_with_its_results(tmp_path, splits, capsys):
+    before = run(tmp_path, splits)
+    lose_the_results(tmp_path)
+    capsys.readouterr()
+    trial = stopping_after()
+    assert run(tmp_path, splits, trial) == before
+    assert trial.calls == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2 and "unless you say --fresh" in printed[0]
+    assert printed[0].startswith("tiny, default, seed 0: finished on 20")
+
+
+def test_fresh_trains_anew_and_keeps_what_there_was(tmp_path, splits):
+    before = run(tmp_path, splits)
+    lose_the_results(tmp_path)
+    trial = stopping_after()
+    assert errors_only(run(tmp_path, splits, trial, fresh=True)) == errors_only(before)
+    assert trial.calls == 16
+    assert len(list((tmp_path / "cache").glob("*.before-fresh-1"))) == 2
+
+
+def test_fresh_leaves_no_checkpoint_in_use(tmp_path, splits):
+    held = interrupt(tmp_path, splits)
+    before = held.read_bytes()
+    trial = stopping_after()
+    run(tmp_path, splits, trial, fresh=True)
+    assert trial.calls == 16
+    (aside,) = (tmp_path / "cache").glob("*.before-fresh-1")
+    assert aside.read_bytes() == before
+
+
+def test_a_finished_run_with_other_stages_is_another(tmp_path, splits):
+    run(tmp_path, splits, stages=("validation",))
+    lose_the_results(tmp_path)
+    record = run(tmp_path, splits)
+    assert all("test_error" in entry for entry in record["runs"])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"entry": 1}'])
+def test_a_finished_run_that_cannot_be_read_is_moved_aside(
+    tmp_path, splits, capsys, content
+):
+    before = run(tmp_path, splits)
+    lose_the_results(tmp_path)
+    damaged, _ = sorted((tmp_path / "cache").glob("*.json"))
+    damaged.write_text(content, encoding="utf-8")
+    capsys.readouterr()
+    assert errors_only(run(tmp_path, splits)) == errors_only(before)
+    assert f"{damaged} cannot be used" in capsys.readouterr().err
+
+
+def test_other_code_neither_goes_on_nor_is_overwritten(
+    tmp_path, splits, capsys, monkeypatch
+):
+    held = interrupt(tmp_path, splits)
+    before = held.read_bytes()
+    monkeypatch.setattr(runner, "code_of", lambda experiment: "0123456789abcdef")
+    trial = stopping_after()
+    run(tmp_path, splits, trial)
+    assert trial.calls == 16 and held.read_bytes() == before
+    message = capsys.readouterr().err
+    assert "tiny, default, seed 0 was begun with other code on 20" in message
+    assert str(held) in message and message.count("\n") == 1
+    monkeypatch.undo()
+    lose_the_results(tmp_path)
+    trial = stopping_after()
+    run(tmp_path, splits, trial)  # the old code goes on
+    assert trial.calls == 16 - 2
+    assert "has finished with other code" in capsys.readouterr().err
+
+
+def test_the_cache_is_the_users(monkeypatch, tmp_path):
+    monkeypatch.delenv("FF_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert storage.runs_folder() == tmp_path / "ffutils" / "experiments"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    expected = tmp_path / "home" / ".cache" / "ffutils" / "experiments"
+    assert storage.runs_folder() == expected
+    monkeypatch.setenv("FF_CACHE", str(tmp_path / "own"))
+    assert storage.runs_folder() == tmp_path / "own" / "experiments"
+    monkeypatch.setenv("FF_CACHE", "own")
+    with pytest.raises(ValueError, match="FF_CACHE must be an absolute path"):
+        storage.runs_folder()
+
+
+def test_a_run_uses_the_users_cache(tmp_path, splits, monkeypatch):
+    monkeypatch.setenv("FF_CACHE", str(tmp_path / "own"))
+    runner.run(experiment(), folder=tmp_path, splits=splits)
+    assert len(list((tmp_path / "own" / "experiments").glob("tiny_*.json"))) == 2
 
 
 # ---- A training that diverges is noticed
 
 
-def small(module, configuration):
-    """An experiment's configuration with few units."""
-    c = configuration | {"batch_size": 20}
-    if "grids" in c:
-        return c | {"grids": [[28, 1, 28, 1, 12], [1, 12, 1, 1, 12]]}
-    widths = [12] * (len(c["network"]) - 1)
-    if module is recurrent:
-        widths[-1] = 10
-    return c | {"network": [784, *widths]}
-
-
 DIVERGING = [
-    (plain_recipe, "default", {"lr": 1e20}),
-    (paper_recipe, "default", {"lr": 1e20}),
-    (recurrent, "default", {"lr": 1e20}),
-    (hybrids, "default", {"lr": 1e20}),
-    (published, "the article's", {"lr": 1e30}),
-    *((rivals, method, {"lr": 3e37}) for method in rivals.VARIANTS),  # tanh saturates
+    ("plain_recipe", "default", {"lr": 1e20}),
+    ("paper_recipe", "default", {"lr": 1e20}),
+    ("recurrent", "default", {"lr": 1e20}),
+    ("hybrids", "default", {"lr": 1e20}),
+    ("published", "the article's", {"lr": 1e30}),
+    # tanh saturates
+    *(("rivals", method, {"lr": 3e37}) for method in EXPERIMENTS["rivals"].variants),
 ]
 
 
-@pytest.mark.parametrize("module, variant, changes", DIVERGING)
+@pytest.mark.parametrize("name, variant, changes", DIVERGING)
 def test_every_experiment_notices_that_it_diverges(
-    tmp_path, splits, module, variant, changes
+    tmp_path, splits, name, variant, changes
 ):
-    c = small(module, module.CONFIGURATION | module.VARIANTS[variant] | changes)
-    diverging = experiment(module.Trial, ("test",), c, {"default": {}})
+    diverging = EXPERIMENTS[name]
+    config = tiny(diverging.configs[variant], 20).changed(**changes)
     with pytest.raises(FloatingPointError, match=r"tiny, default, seed 0, epoch \d+: "):
-        runner.run("tiny", diverging, results=tmp_path, splits=splits)
-    assert not (tmp_path / "tiny.json").exists()
+        run(
+            tmp_path, splits, diverging.trial, stages=("test",), config=config,
+            variants={"default": {}},
+        )  # fmt: skip
+    assert not (tmp_path / "results" / "tiny.json").exists()
 
 
 NEGATIVES = "random", "fixed", "hard, layer 1", "hard, all layers", "hard, softmax"
@@ -518,25 +606,29 @@ NEGATIVES = "random", "fixed", "hard, layer 1", "hard, all layers", "hard, softm
 def test_every_kind_of_negatives_lets_divergence_be_noticed(
     tmp_path, splits, negatives, loss
 ):
-    c = TINY | {"lr": 1e20, "negatives": negatives, "loss": loss}
+    config = TINY.changed(lr=1e20, negatives=negatives, loss=loss)
     with pytest.raises(FloatingPointError):
-        run(tmp_path, splits, configuration=c)
+        run(tmp_path, splits, config=config, variants={"default": {}})
 
 
 # ---- What the supervised trials do
 
 
+def supervised(splits, **changes):
+    return SupervisedTrial(TINY.changed(**changes), splits[0])
+
+
 @pytest.mark.parametrize("negatives", NEGATIVES)
 def test_negatives_are_never_true(splits, negatives):
     torch.manual_seed(0)
-    trial = supervised.Trial(TINY | {"negatives": negatives}, splits[0])
+    trial = supervised(splits, negatives=negatives)
     x, y = splits[0]
     for _ in range(5):
         assert (trial.negative_labels(trial.net, x, y) != y).all()
 
 
 def test_fixed_negatives_stay(splits):
-    trial = supervised.Trial(TINY | {"negatives": "fixed"}, splits[0])
+    trial = supervised(splits, negatives="fixed")
     x, y = splits[0]
     order = torch.randperm(len(y))
     wrong = trial.negative_labels(None, x, y)
@@ -545,7 +637,7 @@ def test_fixed_negatives_stay(splits):
 
 def test_frozen_layers_do_not_move(splits):
     torch.manual_seed(0)
-    trial = supervised.Trial(TINY | {"frozen": [1]}, splits[0])
+    trial = supervised(splits, frozen=[1])
     before = [layer.weight.detach().clone() for layer in trial.net.layers]
     trial.train_epoch(0)
     assert not torch.equal(before[0], trial.net.layers[0].weight)
@@ -553,19 +645,19 @@ def test_frozen_layers_do_not_move(splits):
 
 
 def test_the_input_may_have_a_length_of_one(splits):
-    trial = supervised.Trial(TINY | {"normalization": "length 1"}, splits[0])
+    trial = supervised(splits, normalization="length 1")
     for layer in trial.net.layers:
         x = layer.normalize(7 * torch.rand(5, layer.in_features))
         torch.testing.assert_close(x.norm(dim=1), torch.ones(5))
 
 
 def test_the_labels_strength_is_the_nets(splits):
-    trial = supervised.Trial(TINY | {"label_strength": 3}, splits[0])
+    trial = supervised(splits, label_strength=3)
     assert trial.net.write_label(*splits[0])[:, :10].amax() == 3
 
 
 def test_margin_spares_the_upper_layer_what_the_lower_has_settled(splits):
-    trial = supervised.Trial(TINY | {"margin": 1}, splits[0])
+    trial = supervised(splits, margin=1)
     good, bad = torch.full((4, 12), 2.0), torch.zeros(4, 12)
     goodness = trial.net.goodness
     trial.negative_labels(trial.net, *splits[0])
@@ -581,7 +673,7 @@ def test_margin_spares_the_upper_layer_what_the_lower_has_settled(splits):
 
 def refuse(monkeypatch, capsys, *arguments):
     """The error message, and that nothing ran."""
-    monkeypatch.setattr(runner, "run", lambda *args: pytest.fail("it ran"))
+    monkeypatch.setattr(runner, "run", lambda *args, **kwargs: pytest.fail("it ran"))
     monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
     with pytest.raises(SystemExit) as exit:
         main()
@@ -639,7 +731,7 @@ def test_an_unknown_experiment(monkeypatch, capsys):
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(monkeypatch, capsys, error, code):
-    def fail(*args):
+    def fail(*args, **kwargs):
         raise error
 
     monkeypatch.setattr(runner, "run", fail)
@@ -653,12 +745,10 @@ def test_what_goes_wrong_is_said_in_one_line(monkeypatch, capsys, error, code):
 # ---- Whatever the system's encoding is
 
 WITHOUT_GREEK = """
-import experiments.ablation, experiments.__main__
-tiny = experiment(variants={chr(0x3B8) + " = 1": {}})
-monkeypatch = pytest.MonkeyPatch()
-monkeypatch.setattr(runner, "load_mnist", lambda device: make_splits())
-monkeypatch.setattr(experiments.__main__.importlib, "import_module", lambda name: tiny)
-monkeypatch.setattr(sys, "argv", ["experiments", "ablation", "--results", sys.argv[1]])
+EXPERIMENTS["ablation"] = experiment(variants={chr(0x3B8) + " = 1": {}})
+os.environ["FF_CACHE"] = sys.argv[1]
+runner.load_mnist = lambda device, name: make_splits()
+sys.argv = ["experiments", "ablation", "--results", sys.argv[1]]
 main()
 print("again")
 main()
@@ -670,7 +760,7 @@ def test_results_are_utf_8_whatever_the_terminal_is(tmp_path):
     output = ended(in_a_process(WITHOUT_GREEK, tmp_path, **settings))
     first, again = output.split("again\n")
     assert "epoch 4/4" in first and "epoch" not in again  # it was recognised
-    text = (tmp_path / "ablation.json").read_text(encoding="utf-8")
+    text = (tmp_path / "tiny.json").read_text(encoding="utf-8")
     assert '"θ = 1"' in text
 
 
@@ -691,7 +781,7 @@ def opens_text_without_encoding(node):
 def test_every_text_file_is_opened_as_utf_8(folder):
     calls = [
         f"{path.name}:{node.lineno}"
-        for path in (ROOT / folder).glob("*.py")
+        for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and opens_text_without_encoding(node)
     ]

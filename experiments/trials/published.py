@@ -12,51 +12,56 @@ their settings; what was changed: it learns from 50,000 images held apart from t
 validation split, and the full batch has matrix products in bfloat16.
 """
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import Literal
 
 import torch
+from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import nn
 from torch.nn.functional import linear, softplus
 
-from experiments.runner import NetTrial, autocast_bf16, score_errors
+from experiments.experiment import Config, Experiment, Precision, Widths, checked
+from experiments.trials.shared import NetTrial, autocast_bf16, judge, layer_scores
 from ffutils import batches, goodness, wrong_labels
 from ffutils.layers import full_precision
 
-TITLE = "Two widely read recipes, as published"
-PAPER = None
-CONFIGURATION = {
-    "loss": "logistic, mean square - 2",
-    "normalization": "length 1",
-    "optimizer": "Adam",
-    "lr_schedule": "constant, one layer after another",
-}
-VARIANTS = {
-    "the article's": {
-        "network": [784, 500, 500, 500],
-        "negatives": "random",
-        "label": "over the input of every layer in training, "
-        "in the image alone in prediction",
-        "pixels": "in [0, 1]",
-        "lr": 0.01,
-        "batch_size": 64,
-        "epochs": 15,
-        "precision": "float32",
-        "eval_every": 1,
-    },
-    "full batch": {
-        "network": [784, 500, 500],
-        "negatives": "labels shuffled once",
-        "label": "in the image",
-        "pixels": "standardised",
-        "lr": 0.03,
-        "batch_size": "all images",
-        "epochs": 2000,
-        "precision": "bfloat16",  # of matrix products
-        "eval_every": 50,
-    },
-}
-SEEDS = (0,)
-STAGES = ("validation_and_test",)
+EVERY_LAYER = (
+    "over the input of every layer in training, in the image alone in prediction"
+)
+
+
+@checked
+class PublishedConfig(Config):
+    """The article's recipe, unless said otherwise."""
+
+    network: Widths = (784, 500, 500, 500)
+    loss: Literal["logistic, mean square - 2"] = "logistic, mean square - 2"
+    normalization: Literal["length 1"] = "length 1"
+    negatives: Literal["random", "labels shuffled once"] = "random"
+    label: Literal[EVERY_LAYER, "in the image"] = EVERY_LAYER
+    pixels: Literal["in [0, 1]", "standardised"] = "in [0, 1]"
+    optimizer: Literal["Adam"] = "Adam"
+    lr: PositiveFloat = 0.01
+    lr_schedule: Literal["constant, one layer after another"] = (
+        "constant, one layer after another"
+    )
+    batch_size: PositiveInt | Literal["all images"] = 64
+    epochs: PositiveInt = 15
+    precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def check(self) -> PublishedConfig:
+        one_batch = self.batch_size == "all images"
+        expected = {
+            "negatives": "labels shuffled once" if one_batch else "random",
+            "label": "in the image" if one_batch else EVERY_LAYER,
+        }
+        for name, value in expected.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name}: batches of {self.batch_size}, so {value!r}")
+        return self
 
 
 class Layer(nn.Linear):
@@ -68,17 +73,16 @@ class Layer(nn.Linear):
         return torch.relu(linear(x, self.weight, self.bias))
 
 
-class Trial(NetTrial):
-    def __init__(self, configuration, split):
-        c = self.configuration = configuration
-        self.split = split
+class PublishedTrial(NetTrial):
+    def __init__(self, config: PublishedConfig, split):
+        self.config, self.split = config, split
         device = split.images.device
-        self.net = nn.ModuleList(Layer(*sizes) for sizes in pairwise(c["network"]))
+        self.net = nn.ModuleList(Layer(*sizes) for sizes in pairwise(config.network))
         self.net.to(device)
         self.optimizers = [
-            torch.optim.Adam(layer.parameters(), lr=c["lr"]) for layer in self.net
+            torch.optim.Adam(layer.parameters(), lr=config.lr) for layer in self.net
         ]
-        if c["batch_size"] == "all images":
+        if config.batch_size == "all images":
             order = torch.randperm(len(split.labels)).to(device)
             x = self.prepared(split.images)
             positive = write_label(x, split.labels)
@@ -86,13 +90,13 @@ class Trial(NetTrial):
             self.inputs = 0, positive, negative  # of the layer with that number
 
     def train_epoch(self, epoch):
-        c = self.configuration
-        k = epoch * len(self.net) // c["epochs"]  # the layer whose turn it is
-        with autocast_bf16(self.split.images.device, c["precision"] == "bfloat16"):
-            if c["batch_size"] == "all images":
+        c = self.config
+        k = epoch * len(self.net) // c.epochs  # the layer whose turn it is
+        with autocast_bf16(self.split.images.device, c.precision == "bfloat16"):
+            if c.batch_size == "all images":
                 return self.train_step(k, *self.inputs_of(k))
             total = 0
-            for x, y in batches(self.split, c["batch_size"]):
+            for x, y in batches(self.split, c.batch_size):
                 h = self.below(k, self.prepared(x))
                 positive, negative = write_label(h, y), write_label(h, wrong_labels(y))
                 total += len(x) * self.train_step(k, positive, negative)
@@ -121,7 +125,7 @@ class Trial(NetTrial):
         return x
 
     def prepared(self, images):
-        standardised = self.configuration["pixels"] == "standardised"
+        standardised = self.config.pixels == "standardised"
         return (images - 0.1307) / 0.3081 if standardised else images
 
     @torch.no_grad()
@@ -134,9 +138,7 @@ class Trial(NetTrial):
                 column.append(goodness(h))
             columns.append(torch.stack(column, dim=1))
         per_layer = torch.stack(columns, dim=1)  # (images, labels, layers)
-        scores = {f"layer {k + 1}": per_layer[:, :, k] for k in range(len(self.net))}
-        scores["sum of all layers"] = per_layer.sum(dim=2)
-        return {"error": score_errors(scores, split.labels)}
+        return judge(layer_scores(per_layer, without_first=False), split.labels)
 
 
 def published_loss(positive, negative, threshold=2.0):
@@ -150,3 +152,28 @@ def write_label(h, labels):
     h[:, :10] = 0
     h[torch.arange(len(h), device=h.device), labels] = label_strength
     return h
+
+
+PUBLISHED = Experiment(
+    name="published",
+    title="Two widely read recipes, as published",
+    trial=PublishedTrial,
+    config=PublishedConfig(eval_every=1),
+    variants={
+        "the article's": {},
+        "full batch": {
+            "network": [784, 500, 500],
+            "negatives": "labels shuffled once",
+            "label": "in the image",
+            "pixels": "standardised",
+            "lr": 0.03,
+            "batch_size": "all images",
+            "epochs": 2000,
+            "precision": "bfloat16",
+            "eval_every": 50,
+        },
+    },
+    seeds=(0,),
+    stages=("validation_and_test",),
+    core_hours=1.5,
+)

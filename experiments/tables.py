@@ -1,8 +1,12 @@
-"""Print the tables of the README and the landing page: python -m experiments.table"""
+"""Print the tables of the README and the landing page: python -m experiments.tables
+
+A table is made of what is stored: fewer seeds than were wanted, or a variant or a whole
+experiment that was not run, make a table that says so, and no error.
+"""
 
 import sys
 
-from experiments.runner import RESULTS
+from experiments.catalogue import EXPERIMENTS
 from ffutils.results import load_results
 
 UNTRAINED = "control: layers 2 and 3 at their random initial weights, sum of all layers"
@@ -14,21 +18,6 @@ PLAIN_ROWS = {
     "layer 3 alone": ("test_error", "layer 3"),
     UNTRAINED: ("test_error_upper_layers_untrained", "sum of all layers"),
 }
-# Where the paper's rule is followed, that leaves out layer 1; and what the paper
-# trained.
-PAPER_RULE = {
-    "paper_recipe": "sum without layer 1",
-    "hybrids": "all layers without layer 1",
-    "local_fields": "all layers without layer 1",
-}
-PAPER_NETWORKS = {
-    "closing_the_gap": "4 layers of 2000, 60 epochs",
-    "paper_recipe": "the same",
-    "jittered": "4 layers of 2000, 500 epochs",
-    "hybrids": "4 layers of 2000, 100 epochs",
-    "local_fields": "the same grid, 60 epochs",
-    "recurrent": "2 or 3 layers of 2000, 60 epochs",
-}
 RIVALS = {
     "Forward-Forward": "Forward-Forward, chapter 06's recipe without jitter",
     "backpropagation": "backpropagation",
@@ -38,18 +27,38 @@ RIVALS = {
 }
 
 
-def spread_cells(error):
+def stored(name: str) -> dict | None:
+    """The record of an experiment, or None where no run of it is stored."""
+    try:
+        record = load_results(name)
+    except FileNotFoundError:
+        return None
+    return record if record["runs"] else None
+
+
+def seeds_of(record: dict, variant: str) -> int:
+    """How many seeds of a variant are stored."""
+    return sum(run["variant"] == variant for run in record["runs"])
+
+
+def count_of(seeds: int) -> str:
+    return f"{seeds} seed{'s' * (seeds != 1)}"
+
+
+def spread_cells(error: dict) -> str:
     """Two cells of a table: the median, and the least to the greatest."""
     least, greatest = error["least"], error["greatest"]
     return f"{error['median']:.2f} % | {least:.2f} to {greatest:.2f} %"
 
 
-def plain_table():
+def plain_table() -> str:
     """Part 1's recipe, layer by layer, as a Markdown table."""
-    record = load_results("plain_recipe")
+    record = stored("plain_recipe")
+    if record is None:
+        return "No run of `plain_recipe` is stored."
     lines = [
         "| Three layers of 500, plain recipe | Test error, median of "
-        f"{len(record['runs'])} seeds | least to greatest |",
+        f"{count_of(seeds_of(record, 'default'))} | least to greatest |",
         "|---|---|---|",
     ]
     for row, (kind, key) in PLAIN_ROWS.items():
@@ -58,7 +67,7 @@ def plain_table():
     return "\n".join(lines)
 
 
-def paper_table():
+def paper_table() -> str:
     """Every experiment that has a counterpart in the paper, as a Markdown table.
 
     Those that were not run are left out.
@@ -68,44 +77,52 @@ def paper_table():
         "| Its network |",
         "|---|---|---|---|---|",
     ]
-    for name, paper_network in PAPER_NETWORKS.items():
-        if not (RESULTS / f"{name}.json").exists():
+    for experiment in EXPERIMENTS.values():
+        paper, record = experiment.paper, stored(experiment.name)
+        if not (paper and paper.network and record and seeds_of(record, "default")):
             continue
-        record = load_results(name)
-        c, paper = record["configuration"], record["paper"]
-        key = PAPER_RULE.get(name, "sum of all layers")
-        error = record["summary"]["default"]["test_error"][key]
-        seeds = len({run["seed"] for run in record["runs"]})
+        error = record["summary"]["default"]["test_error"][paper.judge]
+        seeds = seeds_of(record, "default")
         shown = f"**{error['median']:.2f} %**"
         if seeds > 1:
             shown += f" ({error['least']:.2f} to {error['greatest']:.2f})"
-        network = c["network"]
+        network = experiment.config.network
         if not isinstance(network, str):
             network = "-".join(map(str, network))
         cells = (
-            record["title"],
-            f"{network}, {c['epochs']}, {seeds}",
+            experiment.title,
+            f"{network}, {experiment.config.epochs}, {seeds}",
             shown,
-            f"{paper['test_error']:.2f} % (§{paper['section']})",
-            paper_network,
+            f"{paper.test_error:.2f} % (§{paper.section})",
+            paper.network,
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def rivals_table():
-    """Chapter 12's comparison as a Markdown table."""
-    record = load_results("rivals")
-    c, seeds = record["configuration"], len({run["seed"] for run in record["runs"]})
+def rivals_table() -> str:
+    """Chapter 12's comparison as a Markdown table.
+
+    A method with fewer seeds than another says how many.
+    """
+    record, config = stored("rivals"), EXPERIMENTS["rivals"].config
+    if record is None:
+        return "No run of `rivals` is stored."
+    most = max(seeds_of(record, variant) for variant in RIVALS)
     lines = [
-        f"| Three layers of {c['network'][1]}, {c['images']:,} images, {c['epochs']} "
-        f"epochs | Test error, median of {seeds} seeds | least to greatest |",
+        f"| Three layers of {config.network[1]}, {config.images:,} images, "
+        f"{config.epochs} epochs | Test error, median of {count_of(most)} "
+        "| least to greatest |",
         "|---|---|---|",
     ]
     for variant, title in RIVALS.items():
+        seeds = seeds_of(record, variant)
+        if not seeds:
+            continue
         errors = record["summary"][variant]["test_error"]
         error = errors.get("sum of all layers", errors.get("output layer"))
-        lines.append(f"| {title} | {spread_cells(error)} |")
+        fewer = f" ({count_of(seeds)})" * (seeds < most)
+        lines.append(f"| {title}{fewer} | {spread_cells(error)} |")
     return "\n".join(lines)
 
 

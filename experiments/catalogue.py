@@ -1,0 +1,32 @@
+"""All experiments of the book by name, in the order in which they are run."""
+
+from experiments.experiment import Experiment
+from experiments.trials import (
+    one_page,
+    paper_recipe,
+    plain_recipe,
+    published,
+    recurrent,
+    rivals,
+    supervised,
+    unsupervised,
+)
+
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in [
+        one_page.ONE_PAGE,
+        plain_recipe.PLAIN_RECIPE,
+        supervised.CLOSING_THE_GAP,
+        supervised.ABLATION,
+        paper_recipe.PAPER_RECIPE,
+        supervised.JITTERED,
+        unsupervised.HYBRIDS,
+        unsupervised.LOCAL_FIELDS,
+        recurrent.RECURRENT,
+        rivals.RIVALS_TUNING,
+        rivals.RIVALS,
+        rivals.MILESTONES,
+        published.PUBLISHED,
+    ]
+}

@@ -1,0 +1,1 @@
+"""What the experiments train: in each module a trial, its settings, its experiments."""

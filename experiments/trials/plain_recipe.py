@@ -1,0 +1,71 @@
+"""The plain recipe of chapters 01-05; its control has untrained upper layers."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+
+from experiments.experiment import Config, Experiment, Paper, Widths, checked
+from experiments.trials.shared import NetTrial, judge, net_scores
+from ffutils import FFNet, train_epoch
+
+
+@checked
+class PlainConfig(Config):
+    network: Widths = (784, 500, 500, 500)
+    loss: Literal["logistic, width x (goodness - 1)"] = (
+        "logistic, width x (goodness - 1)"
+    )
+    negatives: Literal["random, new on every batch"] = "random, new on every batch"
+    label_strength: PositiveFloat = 1.0
+    optimizer: Literal["Adam"] = "Adam"
+    lr: PositiveFloat = 0.001
+    batch_size: PositiveInt = 256
+    epochs: PositiveInt = 15
+
+
+class PlainTrial(NetTrial):
+    def __init__(self, config: PlainConfig, split):
+        self.config, self.split = config, split
+        self.net = FFNet(*config.network, label_strength=config.label_strength)
+        self.net.to(split.images.device)
+        self.untrained = copy.deepcopy(self.net)
+        self.optimizers = [
+            torch.optim.Adam(layer.parameters(), lr=config.lr)
+            for layer in self.net.layers
+        ]
+
+    def train_epoch(self, epoch):
+        layer_indices = range(len(self.net.layers))
+        return train_epoch(
+            self.net, self.optimizers, self.split, layer_indices, self.config.batch_size
+        )
+
+    def errors(self, split):
+        """Of the net, and of its trained first layer below untrained upper layers."""
+        control = copy.deepcopy(self.untrained)
+        control.layers[0] = self.net.layers[0]
+        found = judge(net_scores(control, split.images), split.labels)
+        return super().errors(split) | {"error_upper_layers_untrained": found["error"]}
+
+    def state_dict(self):
+        return super().state_dict() | {"untrained": self.untrained.state_dict()}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.untrained.load_state_dict(state["untrained"])
+
+
+PLAIN_RECIPE = Experiment(
+    name="plain_recipe",
+    title="Supervised, the plain recipe of part 1",
+    paper=Paper(section="3.3, without its hard negatives"),
+    trial=PlainTrial,
+    config=PlainConfig(),
+    seeds=(0, 1, 2, 3, 4),
+    stages=("validation", "test"),
+    core_hours=0.4,
+)
