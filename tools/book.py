@@ -1,9 +1,13 @@
-"""A Sphinx extension: the three things about this book that no setting can say."""
+"""A Sphinx extension: what no setting can say about this book."""
 
+import inspect
 import posixpath
 import re
+import sys
+from pathlib import Path
 
 from docutils import nodes
+from sphinx.ext import autodoc
 from sphinx.writers.html5 import HTML5Translator
 
 
@@ -17,6 +21,13 @@ def read_backticks_as_code(app, what, name, obj, options, lines):
         )
         for line in lines
     ]
+
+
+def show_types_as_written(app, what, name, obj, options, signature, returns):
+    """Show the types of the source, `Tensor | None`, for which nothing needs to be imported."""
+    function = obj.__init__ if inspect.isclass(obj) else inspect.unwrap(obj)
+    shown = app.env.temp_data.get("annotations", {}).get(name, {})
+    shown.update(getattr(function, "__annotations__", {}))
 
 
 def visit_citation(self, node):
@@ -37,6 +48,12 @@ def keep_within_the_book(app, doctree):
 
 
 def setup(app):
+    # The API page is about the ffutils of this folder, which need not be installed.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    # Stand-ins for PyTorch's classes have a __new__; what derives from them has the arguments of its own __init__.
+    autodoc._CLASS_NEW_BLACKLIST.append("sphinx.ext.autodoc.mock._MockObject.__new__")
+    # 600: after autodoc, which has 500, has looked the types up.
+    app.connect("autodoc-process-signature", show_types_as_written, priority=600)
     app.connect("autodoc-process-docstring", read_backticks_as_code)
     app.connect("doctree-read", keep_within_the_book)
     app.add_node(
