@@ -3,17 +3,18 @@
 import copy
 import json
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
-from tools import execute, repository
+from tools import chapters, check, execute, repository
 from tools.chapters import ROOT, fingerprint, is_old, output_problems
 
 URL = "https://github.com/someone-else/another.name"
@@ -285,20 +286,35 @@ def test_fingerprint_of_a_name_from_the_package_covers_what_it_leads_to(book):
     assert fingerprint(chapter, book) != old
 
 
-@pytest.mark.parametrize("version", ["3.12", "3.13"])
-def test_fingerprint_is_the_same_in_other_versions_of_python(version):
-    python = shutil.which(f"python{version}")
-    if (
-        python is None
-        or subprocess.run([python, "-c", ""], capture_output=True).returncode
-    ):
-        pytest.skip(f"no Python {version} here")
-    cell = "from ffutils import plots, train\nfrom ffutils.prediction import predict\nprint(f'{1:>{5}}')"
-    script = f"from tools.chapters import *; print(fingerprint({{'cells': [{{'cell_type': 'code', 'source': {cell!r}, 'metadata': {{}}}}]}}))"
-    found = subprocess.run(
-        [python, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+def test_fingerprint_is_the_same_in_every_version_of_python(layers, book):
+    """CI runs this on several, and a chapter that is old in one must be so in all."""
+    cell = "from ffutils.layers import *\nprint(f'{act(1):>{5}}')\nlambda *, x=1: x"
+    assert fingerprint(notebook(code(cell)), book) == "49d4a7bae2c34405"
+
+
+def test_fingerprint_follows_the_modules_of_experiments(book):
+    folder = book / "experiments" / "trials"
+    folder.mkdir(parents=True)
+    (book / "experiments" / "__init__.py").write_text("SEEDS = 1\n")
+    (folder / "shared.py").write_text(
+        "from experiments import SEEDS\nfrom ffutils.first import a\ndef d(x):\n    return a(SEEDS)\n"
     )
-    assert found.stdout.strip() == fingerprint(notebook(code(cell)))
+    (folder / "one.py").write_text(
+        "from experiments.trials import shared\ndef trial():\n    return shared.d(1)\n"
+    )
+    user = notebook(code("from experiments.trials.one import trial"))
+    for path, before, after, same in [
+        (folder / "one.py", "d(1)", "d(2)", False),
+        (folder / "one.py", "def trial", "def other():\n    pass\n\ndef trial", True),
+        (folder / "shared.py", "a(SEEDS)", "a(-SEEDS)", False),
+        (book / "experiments" / "__init__.py", "1", "2", False),
+        (book / "ffutils" / "first.py", "return x", "return -x", False),
+        (book / "ffutils" / "third.py", "return x", "return -x", True),
+    ]:
+        old = fingerprint(user, book)
+        assert before in path.read_text()
+        path.write_text(path.read_text().replace(before, after))
+        assert (fingerprint(user, book) == old) is same, (path, after)
 
 
 def test_outputs_without_a_stamp_or_from_the_digits_are_old(book):
@@ -311,6 +327,327 @@ def test_outputs_without_a_stamp_or_from_the_digits_are_old(book):
     assert is_old(chapter, book)
     chapter.metadata["ffbook"]["dataset"] = "mnist"
     assert not is_old(chapter, book)
+
+
+# ---- what changed since a commit
+
+
+def git(folder, *arguments):
+    subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def history(book):
+    """The book as a commit, with stamped chapters; how to change it; what changed."""
+    (book / "ffutils" / "results.py").write_text("def load_results(name):\n    pass\n")
+    (book / "ffutils" / "stored_results").mkdir()
+    for name in ("ablation", "rivals"):
+        (book / "ffutils" / "stored_results" / f"{name}.json").write_text("{}")
+    cells = {
+        "01_one": "from ffutils.second import b\nprint(b(1))",
+        "02_two": 'from ffutils.third import c\nload_results("ablation")\nc(1)',
+    }
+    for name, text in cells.items():
+        chapter = notebook(
+            nbformat.v4.new_markdown_cell("# Title"),
+            code("import sys", "colab-bootstrap"),
+            code(text, outputs=[stream("1\n")]),
+        )
+        chapter.metadata["ffbook"] = {"fingerprint": fingerprint(chapter, book)}
+        nbformat.write(chapter, book / "chapters" / f"{name}.ipynb")
+    for name in ("requirements.txt", "tools/check.py", "tools/book.py"):
+        (book / name).parent.mkdir(exist_ok=True)
+        (book / name).write_text("# 1\n")
+    git(book, "init", "-q")
+    git(book, "add", ".")
+    git(book, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
+
+    def changed(ref="HEAD"):
+        paths, why = chapters.changed_since(ref, book)
+        return [path.stem for path in paths], why
+
+    return changed
+
+
+def test_nothing_changed_since_a_commit(history):
+    assert history() == ([], "Chapters that changed since HEAD: none")
+
+
+@pytest.mark.parametrize(
+    "file, before, after, expected",
+    [
+        ("chapters/01_one.ipynb", "# Title", "# Another", []),
+        ("chapters/01_one.ipynb", "import sys", "import os", []),  # the bootstrap
+        ("chapters/01_one.ipynb", "b(1)", "b(2)", ["01_one"]),
+        ("chapters/01_one.ipynb", "b(1)", "b( 1 )", ["01_one"]),  # a cell's text
+        ("chapters/01_one.ipynb", '"1\\n"', '"2\\n"', ["01_one"]),  # an output
+        ("ffutils/first.py", "return x", "return -x", ["01_one"]),
+        ("ffutils/first.py", '"""Doc."""', '"""More."""', []),
+        ("ffutils/third.py", "return x", "return -x", ["02_two"]),
+        ("ffutils/plots.py", "pass", "return 1", ["01_one", "02_two"]),
+        ("ffutils/stored_results/ablation.json", "{}", "[]", ["02_two"]),
+        ("ffutils/stored_results/rivals.json", "{}", "[]", []),
+        ("requirements.txt", "1", "2", ["01_one", "02_two"]),
+        ("tools/check.py", "1", "2", ["01_one", "02_two"]),
+        ("tools/book.py", "1", "2", []),
+        ("README.md", "stale", "fresh", []),
+    ],
+)
+def test_what_changed_since_a_commit(history, book, file, before, after, expected):
+    text = (book / file).read_text()
+    assert before in text
+    (book / file).write_text(text.replace(before, after))
+    found, why = history()
+    assert found == expected
+    assert all(name in why for name in expected) or f"{file} changed" in why
+    git(book, "add", ".")  # and the same once it is a commit
+    git(book, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "two")
+    assert history("HEAD~1")[0] == expected
+
+
+def test_a_new_chapter_changed_and_one_that_is_gone_did_not(history, book):
+    (book / "chapters" / "01_one.ipynb").rename(book / "chapters" / "03_three.ipynb")
+    assert history()[0] == ["03_three"]
+
+
+@pytest.mark.parametrize("ref", ["no-such-branch", "0" * 40, "--help", ""])
+def test_since_an_unknown_commit_everything_changed(history, ref):
+    found, why = history(ref)
+    assert found == ["01_one", "02_two"]
+    assert "no commit" in why and "all chapters" in why
+
+
+def test_without_a_history_everything_changed(book):
+    paths, why = chapters.changed_since("HEAD", book)
+    assert [path.stem for path in paths] == ["01_one"]
+    assert "no commit" in why
+
+
+# ---- side by side
+
+
+@pytest.fixture
+def five(tmp_path, monkeypatch):
+    """Five chapters with their seconds, one of which times itself; two cores."""
+    monkeypatch.setattr(chapters, "ALONE", {"b"})
+    monkeypatch.setattr(chapters, "cpu_count", lambda: 2)
+    paths = []
+    for name, took in (("a", 10), ("b", 99), ("c", None), ("d", 30), ("e", 20)):
+        chapter = notebook(code("1"))
+        chapter.metadata["ffbook"] = {"seconds": took} if took else {}
+        nbformat.write(chapter, tmp_path / f"{name}.ipynb")
+        paths.append(tmp_path / f"{name}.ipynb")
+    return paths
+
+
+def test_chapters_run_two_at_a_time_the_longest_first_and_some_alone(five):
+    began, running, most = [], set(), {}
+    lock, both = threading.Lock(), threading.Barrier(2)
+
+    def run(path, threads):
+        with lock:
+            began.append((path.stem, threads))
+            running.add(path.stem)
+            most[path.stem] = set(running)
+        if path.stem in "cd":  # the first two: each waits until the other runs
+            both.wait(timeout=30)
+        with lock:
+            running.remove(path.stem)
+        return path.stem.upper()
+
+    ended = dict(chapters.side_by_side(five, run))
+    assert {path.stem: value for path, value in ended.items()} == {
+        name: name.upper() for name in "abcde"
+    }
+    assert sorted(began[:2]) == [("c", 1), ("d", 1)]  # unknown, and the longest
+    assert began[2:] == [("e", 1), ("a", 1), ("b", None)]
+    assert max(map(len, most.values())) == 2 and most["b"] == {"b"}
+
+
+def test_after_an_interruption_no_other_chapter_begins(five):
+    began = []
+
+    def run(path, threads):
+        began.append(path.stem)
+        if path.stem == "c":
+            raise KeyboardInterrupt
+        time.sleep(0.5)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(chapters.side_by_side(five, run))
+    assert "b" not in began and len(began) < 5
+
+
+def test_the_cores_are_those_that_this_process_may_use():
+    count = "from tools.chapters import cpu_count; print(cpu_count())"
+    command = [sys.executable, "-c", count]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert 1 <= int(found.stdout) <= os.cpu_count()
+    if hasattr(os, "sched_setaffinity"):
+        one = min(os.sched_getaffinity(0))
+        pinned = f"import os; os.sched_setaffinity(0, {{{one}}}); {count}"
+        command = [sys.executable, "-c", pinned]
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert found.stdout == "1\n"
+
+
+# ---- check
+
+
+@pytest.fixture
+def small_check(book, monkeypatch):
+    """tools/check.py on the miniature, and a job for it."""
+    monkeypatch.setattr(check, "ROOT", book)
+    monkeypatch.setattr(check, "REPORTS", book / "_build" / "reports")
+    monkeypatch.setattr(check, "chapter_files", lambda: chapters.chapter_files(book))
+    monkeypatch.setattr(
+        check, "changed_since", lambda ref: chapters.changed_since(ref, book)
+    )
+    (book / "chapters" / "01_one.ipynb").unlink()
+    return check.Job(check.environment(), "mnist", None, False)
+
+
+def test_a_chapter_that_fails_is_shown_and_stops_no_other(small_check, book, capsys):
+    stored(book, code("assert False, 'the sum is wrong'"), code("1"), name="02_two")
+    show = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['FF_DATASET'])"
+    printed = stream("1 mnist\n")
+    sound = code(show, "nbval-check-output", outputs=[printed])
+    sound.execution_count = 1
+    stored(book, sound, name="03_three")
+    assert check.chapters(small_check) is False
+    said = capsys.readouterr().out
+    assert "the sum is wrong" in said
+    assert re.search(r"^FAILED +02_two +\d+ s$", said, re.MULTILINE)
+    assert re.search(r"^passed +03_three +\d+ s$", said, re.MULTILINE)
+    reports = book / "_build" / "reports" / "chapters"
+    assert "the sum is wrong" in (reports / "02_two.txt").read_text()
+    assert "1 passed" in (reports / "03_three.txt").read_text()
+
+
+def chosen_chapters(step, job, monkeypatch):
+    """What a step would run, and on which data set."""
+    run = []
+    monkeypatch.setattr(
+        check,
+        "rerun",
+        lambda step, paths, dataset, job: run.append(
+            ([path.stem for path in paths], dataset)
+        ),
+    )
+    verdict = step(job)
+    return run[0] if run else verdict
+
+
+def test_which_chapters_run_on_which_data_set(small_check, book, monkeypatch):
+    names = ["00_one_page", "01_one", "05_five", "06_six", "13_time"]
+    for name in names:
+        stored(book, code("1"), name=name)
+
+    def chosen(step, **changes):
+        return chosen_chapters(step, small_check._replace(**changes), monkeypatch)
+
+    assert chosen(check.chapters) == (names, "mnist")
+    assert chosen(check.chapters, data="digits") == (names[1:], "digits")
+    assert chosen(check.digits) == (["01_one", "05_five", "13_time"], "digits")
+    assert chosen(check.digits, everything=True) == (names[1:], "digits")
+    assert chosen(check.digits, data="digits") is None
+
+
+def test_fashion_takes_a_chapter_that_is_ready_for_it(small_check, book, monkeypatch):
+    monkeypatch.setattr(check, "FIND_FASHION", "")
+
+    def chosen(**changes):
+        job = small_check._replace(**changes)
+        return chosen_chapters(check.fashion, job, monkeypatch)
+
+    stored(book, code("1"), name="01_one")
+    assert chosen() is False  # none is: that is not a pass
+    for name in ("02_two", "03_three"):
+        stored(book, code('BANDS = {"mnist": 1, "fashion": 2}'), name=name)
+    assert chosen() == (["02_two"], "fashion")
+    assert chosen(everything=True) == (["02_two", "03_three"], "fashion")
+    monkeypatch.setattr(check, "FIND_FASHION", f"raise SystemExit({check.NOT_THERE})")
+    assert chosen() is None
+    assert chosen(everything=True) is False
+    monkeypatch.setattr(check, "FIND_FASHION", "raise OSError('damaged')")
+    assert chosen() is False
+
+
+@pytest.mark.parametrize(("folder", "code"), [("", check.NOT_THERE), ("raw", 1)])
+def test_missing_fashion_files_are_told_from_damaged_ones(tmp_path, folder, code):
+    raw = tmp_path / "FashionMNIST" / folder
+    raw.mkdir(parents=True)
+    if folder:
+        for name in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
+            (raw / f"{name}-idx{1 if 'labels' in name else 3}-ubyte").write_text("no")
+    ended = subprocess.run(
+        [sys.executable, "-c", check.FIND_FASHION],
+        cwd=ROOT,
+        env=os.environ | {"FF_DATA": str(tmp_path)},
+        capture_output=True,
+    )
+    assert ended.returncode == code
+
+
+def test_since_a_commit_only_what_changed_is_rerun(history, small_check, book, capsys):
+    job = small_check._replace(since="HEAD")
+    path = book / "chapters" / "02_two.ipynb"
+    assert check.chapters(job) is True
+    assert "Chapters that changed since HEAD: none" in capsys.readouterr().out
+    path.write_text(path.read_text().replace("c(1)", "1 / 0"))
+    assert check.chapters(job) is False
+    said = capsys.readouterr().out
+    assert "02_two" in said and "01_one" not in said
+
+
+def test_steps_go_on_after_a_failure_and_a_table_ends_the_run(monkeypatch, capsys):
+    steps = {
+        "one": ("fails", check.call([sys.executable, "-c", "exit(3)"])),
+        "two": ("passes", check.call([sys.executable, "-c", "import os; os.environ['EXTRA']"], EXTRA="1")),
+        "three": ("does nothing", lambda job: None),
+        "four": ("is not there", check.call(["no-such-program"])),
+    }  # fmt: skip
+    monkeypatch.setattr(check, "STEPS", steps)
+    assert check.main([]) == 1
+    said = capsys.readouterr().out
+    assert "no-such-program is missing: run make test" in said
+    table = said.split("\n\n")[-1].splitlines()
+    assert [line.split()[:2] for line in table[:2]] == [
+        ["FAILED", "one"],
+        ["passed", "two"],
+    ]
+    assert table[2].startswith("left out  three") and table[3].startswith("FAILED")
+    assert table[4].startswith("2 steps failed; ")
+    assert check.main(["two", "three"]) == 0
+
+
+@pytest.mark.parametrize(
+    "words, variables, since, everything",
+    [
+        ([], {}, None, False),
+        ([], {"SINCE": "", "ALL": ""}, None, False),
+        ([], {"SINCE": "origin/main", "ALL": "1"}, "origin/main", True),
+        (["--since", "HEAD~2"], {"SINCE": "origin/main"}, "HEAD~2", False),
+        (["--all"], {"ALL": "0"}, None, True),
+    ],
+)
+def test_check_takes_its_options_from_words_or_the_environment(
+    monkeypatch, words, variables, since, everything
+):
+    for name in ("SINCE", "ALL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    chosen = check.arguments(words)
+    assert (chosen.since or None, chosen.all) == (since, everything)
+
+
+def test_check_refuses_a_step_that_it_does_not_know(capsys):
+    with pytest.raises(SystemExit):
+        check.main(["lint", "untit"])
+    assert (
+        "unknown step untit: expected some of lint, format" in capsys.readouterr().err
+    )
 
 
 # ---- outputs
@@ -366,8 +703,8 @@ def test_stderr_and_errors_are_refused():
 # ---- execute
 
 
-def stored(book, *cells):
-    path = book / "chapters" / "02_two.ipynb"
+def stored(book, *cells, name="02_two"):
+    path = book / "chapters" / f"{name}.ipynb"
     nbformat.write(notebook(*cells), path)
     return path
 
@@ -397,6 +734,43 @@ def test_execute_first_writes_the_definitions_and_stops_where_it_cannot(monkeypa
     monkeypatch.setattr(execute, "execute", pytest.fail)
     with pytest.raises(SystemExit, match="nothing was run"):
         execute.main()
+
+
+def test_execute_runs_a_chapter_apart_and_says_what_went_wrong(book):
+    path = stored(book, code("import os\nprint(os.environ['OMP_NUM_THREADS'])"))
+    assert execute.execute_apart(path, 1) is None
+    result = json.loads(path.read_text())
+    assert "".join(result["cells"][0]["outputs"][0]["text"]) == "1\n"
+    assert chapters.seconds(path) < 60
+    before = stored(book, code("raise KeyError('no such band')")).read_bytes()
+    assert "no such band" in execute.execute_apart(path, None)
+    assert path.read_bytes() == before
+
+
+def test_execute_goes_on_after_a_chapter_that_fails(book, monkeypatch, capsys):
+    new, failing = stored(book, code("1"), name="03_three"), stored(book, code("2"))
+    for path, took in ((new, 7), (book / "chapters" / "04_four.ipynb", 200)):
+        chapter = notebook(code("1"))
+        chapter.metadata["ffbook"] = {"fingerprint": "", "seconds": took}
+        nbformat.write(chapter, path)
+    fresh = notebook(code("1"))
+    stamp = {"fingerprint": fingerprint(fresh), "dataset": "mnist"}
+    fresh.metadata["ffbook"] = stamp
+    nbformat.write(fresh, book / "chapters" / "01_one.ipynb")
+    monkeypatch.setattr(execute, "chapter_files", lambda: chapters.chapter_files(book))
+    monkeypatch.setattr(execute.sync, "main", lambda: 0)
+    monkeypatch.setattr(
+        execute, "execute_apart", lambda path, _: "no" if path == failing else None
+    )
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr(sys, "argv", ["execute.py"])
+    with pytest.raises(SystemExit, match="failed: 02_two"):
+        execute.main()
+    said = capsys.readouterr()
+    assert "02_two: NOT stored: no" in said.err
+    assert "01_one: up to date" in said.out
+    assert "03_three: stored after 7 s\n" in said.out
+    assert "04_four: stored after 200 s; it should take 120 s at most\n" in said.out
 
 
 def test_execute_stores_no_widgets(book):

@@ -1,12 +1,17 @@
-"""What tools and tests know of a chapter: its place, its age, what outputs may hold."""
+"""What tools and tests know of a chapter: its place, its age, what outputs may hold,
+what has changed since a commit, and which chapters can run at the same time."""
 
 import ast
 import contextlib
 import getpass
 import hashlib
 import json
+import math
+import os
 import re
 import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,6 +128,11 @@ class Essence(ast.NodeTransformer):
         node.msg = None
         return self.generic_visit(node)
 
+    def visit_JoinedStr(self, node):
+        # Python 3.12 may end a format, as in f"{x:>{width}}", with an empty string.
+        node.values = [part for part in node.values if getattr(part, "value", 0) != ""]
+        return self.generic_visit(node)
+
     def visit_ImportFrom(self, node):
         return None if node.module in TYPES else node
 
@@ -138,8 +148,18 @@ def dump(node):
     return [dump(item) for item in node] if isinstance(node, list) else repr(node)
 
 
+def module_file(module, root=ROOT):
+    """A module of ffutils by its name, one of experiments by its path of dots."""
+    path = module if "." in module else f"ffutils.{module}"
+    return root.joinpath(*path.split(".")).with_suffix(".py")
+
+
 def book_imports(tree, root=ROOT):
-    """(module, name) for each import from ffutils; the name "*" is the whole module."""
+    """(module, name) for each import from ffutils or experiments.
+
+    The name "*" is the whole module. Of experiments, which no chapter imports, a module
+    is named by its path of dots: a stored run's age depends on it.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             paths = [(alias.name.split("."), "*") for alias in node.names]
@@ -148,12 +168,19 @@ def book_imports(tree, root=ROOT):
         else:
             continue
         for (package, *module), name in paths:
-            if package != "ffutils":
-                continue
-            if not module and (root / "ffutils" / f"{name}.py").exists():
-                yield name, "*"
-            else:
-                yield module[0] if module else "__init__", name
+            if package == "experiments":
+                path = ".".join([package, *module])
+                if module_file(f"{path}.{name}", root).exists():
+                    yield f"{path}.{name}", "*"
+                elif module and module_file(path, root).exists():
+                    yield path, name
+                else:
+                    yield f"{path}.__init__", name
+            elif package == "ffutils":
+                if not module and module_file(name, root).exists():
+                    yield name, "*"
+                else:
+                    yield module[0] if module else "__init__", name
 
 
 def bound_names(statement):
@@ -169,7 +196,7 @@ def bound_names(statement):
 
 def top_level(module, root):
     """(names that it binds, statement) for each statement of a module."""
-    tree = ast.parse((root / "ffutils" / f"{module}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(module_file(module, root).read_text(encoding="utf-8"))
     for node in Essence(inside=True).visit(tree).body:
         if isinstance(node, ast.ImportFrom):  # each name by itself
             for name in node.names:
@@ -217,9 +244,139 @@ def fingerprint(notebook, root=ROOT):
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
+def stamp(notebook):
+    """What was noted when the outputs were stored: fingerprint, data set, seconds."""
+    return notebook["metadata"].get("ffbook", {})
+
+
 def is_old(notebook, root=ROOT):
-    stored = notebook["metadata"].get("ffbook", {})
-    return stored != {"fingerprint": fingerprint(notebook, root), "dataset": "mnist"}
+    stored = stamp(notebook)
+    return (stored.get("fingerprint"), stored.get("dataset")) != (
+        fingerprint(notebook, root),
+        "mnist",
+    )
+
+
+# ---- What has changed since a commit?
+
+# What every chapter runs on, beside the code that its fingerprint covers.
+FOUNDATION = (
+    "requirements.txt",
+    "constraints.txt",
+    "pyproject.toml",
+    "tools/chapters.py",
+    "tools/check.py",
+)
+
+
+def git(*arguments, root=ROOT):
+    """What a git command prints, or None where it fails or there is no git."""
+    with contextlib.suppress(FileNotFoundError):
+        ended = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, encoding="utf-8"
+        )
+        return None if ended.returncode else ended.stdout
+    return None
+
+
+def breaks_any(path):
+    """Could a change of this file break a chapter, and leave its fingerprint as it is?"""
+    folder, _, name = path.partition("/")
+    silent = folder == "ffutils" and name.removesuffix(".py") in SILENT
+    return silent or path in FOUNDATION
+
+
+def shown(notebook):
+    """What a reader sees of the code cells, apart from the Colab bootstrap."""
+    return [
+        (source(cell), sorted(tags(cell)), cell["outputs"])
+        for cell in code_cells(notebook)
+        if "colab-bootstrap" not in tags(cell)
+    ]
+
+
+def changed_since(ref, root=ROOT):
+    """The chapters to run again because of what changed since a commit, and why.
+
+    A chapter counts as changed where its fingerprint is not the one that was stored
+    then, where a code cell or an output differs, or where a picture or a stored result
+    that it names does. All chapters count where the commit is unknown, or where
+    something changed that could break any of them.
+
+    Returns:
+        The paths, and a sentence for whoever reads the log.
+    """
+    everything = chapter_files(root)
+    commit = git("rev-parse", "--verify", "--quiet", "--end-of-options",
+                 f"{ref}^{{commit}}", root=root)  # fmt: skip
+    if commit is None:
+        return everything, f"{ref} is no commit that is known here, so all chapters run"
+    commit = commit.strip()
+    files = git("diff", "--name-only", "--no-renames", "--relative", "-z", commit,
+                root=root).split("\0")  # fmt: skip
+    for path in files:
+        if breaks_any(path):
+            return everything, f"{path} changed since {ref}, so all chapters run"
+    data = [Path(path).stem for path in files
+            if path.startswith("ffutils/") and not path.endswith(".py")]  # fmt: skip
+    changed = []
+    for path in everything:
+        old = git("show", f"{commit}:./{path.relative_to(root).as_posix()}", root=root)
+        now, then = read(path), json.loads(old) if old else None
+        text = "\n".join(source(cell) for cell in code_cells(now))
+        if (
+            then is None
+            or stamp(then).get("fingerprint") != fingerprint(now, root)
+            or shown(then) != shown(now)
+            or any(f'"{name}"' in text for name in data)
+        ):
+            changed.append(path)
+    names = ", ".join(path.stem for path in changed) or "none"
+    return changed, f"Chapters that changed since {ref}: {names}"
+
+
+# ---- Which can run at the same time?
+
+# These measure seconds that their text is about: what the recipe takes to train, what
+# several processes gain.
+ALONE = {"06_closing_the_gap", "13_cost_and_scale"}
+LIMIT = 120  # seconds that a chapter should take, on one core or alone on two
+
+
+def cpu_count():
+    """The cores that this process may use."""
+    if hasattr(os, "process_cpu_count"):  # since Python 3.13
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def seconds(path):
+    """How long a chapter took when its outputs were stored; unknown: long, perhaps."""
+    return stamp(read(path)).get("seconds", math.inf)
+
+
+def side_by_side(paths, run):
+    """(path, run(path, threads)) for each chapter, as they end.
+
+    A chapter has one thread and a core, the longest begin first, so that the cores end
+    together. Those that time themselves follow one by one, with as many threads as the
+    machine gives (threads is None).
+    """
+    shared = [path for path in paths if path.stem not in ALONE]
+    pool = ThreadPoolExecutor(cpu_count())
+    try:
+        # `sorted` keeps the order of reading where two took equally long.
+        ordered = sorted(shared, key=seconds, reverse=True)
+        running = {pool.submit(run, path, 1): path for path in ordered}
+        for ended in as_completed(running):
+            yield running[ended], ended.result()
+    finally:  # after Ctrl-C, too, begin no other
+        pool.shutdown(cancel_futures=True)
+    for path in paths:
+        if path.stem in ALONE:
+            yield path, run(path, None)
 
 
 # ---- What its outputs hold

@@ -1,7 +1,8 @@
 """Check the built book's internal links: python tools/check_links.py [_build/html]
 
-Every link, image and script that a page names must exist, and every #anchor must exist in the page it points into.
-Links to other hosts are only counted: CI checks those, since that needs a network. Exit code 1 for a broken link.
+Every link, image and style sheet that a page names must exist, and every #anchor must exist in the page it points into.
+Scripts are for the browser tests, which load them. Links to other hosts are only counted: CI checks those, since that
+needs a network. Exit code 1 for a broken link.
 """
 
 import shutil

@@ -2,12 +2,12 @@
 
 First, `make sync` writes the definitions that they show. Without names, those chapters run
 whose code, or the code that they use, changed since their outputs were stored. They run on
-MNIST, each in a fresh kernel. A chapter is only written when it ran to its end and its
-outputs hold nothing of this machine.
+MNIST, each in a fresh kernel, one on each core with one thread; a chapter that times itself
+runs alone. A chapter is only written when it ran to its end and its outputs hold nothing of
+this machine.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -21,10 +21,19 @@ from nbclient.exceptions import CellExecutionError
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ffutils.files import data_folder
 from tools import sync
-from tools.chapters import ROOT, chapter_files, fingerprint, is_old, output_problems
+from tools.chapters import (
+    LIMIT,
+    ROOT,
+    chapter_files,
+    fingerprint,
+    is_old,
+    output_problems,
+    read,
+    seconds,
+    side_by_side,
+)
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-LIMIT = 180  # seconds that a chapter may take on two CPU cores
 
 
 def run(notebook, folder):
@@ -70,10 +79,11 @@ def execute(path, root=ROOT):
 
     Raises CellExecutionError or ValueError, and then leaves the old file as it was.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook, started = nbformat.read(path, as_version=4), time.monotonic()
     # Before the run: the source may change meanwhile.
     stamp = {"fingerprint": fingerprint(notebook, root), "dataset": "mnist"}
     run(notebook, path.parent)
+    stamp["seconds"] = round(time.monotonic() - started)
     clean(notebook)
     problems = output_problems(notebook)
     if problems:
@@ -98,17 +108,40 @@ def find(name):
     return found[0]
 
 
+def execute_apart(path, threads):
+    """`execute` in a process of its own, which has the threads that it is given.
+
+    Returns:
+        None, or what went wrong.
+    """
+    few = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    ended = subprocess.run(
+        [sys.executable, __file__, "--store", path],
+        env=os.environ | few,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+    return ended.stderr.strip() or "it ended at once" if ended.returncode else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--all", action="store_true", help="also those whose outputs are up to date"
     )
+    parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)  # execute_apart
     parser.add_argument(
         "chapters",
         nargs="*",
         help="such as 03 or chapters/03_normalized_relu_layers.ipynb",
     )
     args = parser.parse_args()
+    if args.store:
+        try:
+            return execute(args.store)
+        except (CellExecutionError, ValueError) as error:
+            sys.exit(str(error))
     if sync.main():
         sys.exit("nothing was run")
     # These would change what the kernels show.
@@ -120,30 +153,21 @@ def main():
     # It may announce its font cache: here, and not in a chapter.
     subprocess.run([sys.executable, "-c", "import matplotlib.pyplot"], check=True)
 
-    failed = []
+    chosen, failed = [], []
     for path in [find(name) for name in args.chapters] or chapter_files():
-        if not (
-            args.all
-            or args.chapters
-            or is_old(json.loads(path.read_text(encoding="utf-8")))
-        ):
-            print(f"{path.stem}: up to date")
-            continue
-        print(f"{path.stem}: running …", flush=True)
-        started = time.monotonic()
-        try:
-            execute(path)
-        except (CellExecutionError, ValueError) as error:
-            print(f"{path.stem}: NOT stored: {error}", file=sys.stderr)
-            failed.append(path.stem)
+        if args.all or args.chapters or is_old(read(path)):
+            chosen.append(path)
         else:
-            seconds = time.monotonic() - started
-            slow = (
-                f"; on two CPU cores a chapter should take {LIMIT} s at most"
-                if seconds > LIMIT
-                else ""
-            )
-            print(f"{path.stem}: stored after {seconds:.0f} s{slow}")
+            print(f"{path.stem}: up to date")
+    print(f"to run: {', '.join(path.stem for path in chosen) or 'nothing'}", flush=True)
+    for path, problem in side_by_side(chosen, execute_apart):
+        if problem:
+            print(f"{path.stem}: NOT stored: {problem}", file=sys.stderr, flush=True)
+            failed.append(path.stem)
+            continue
+        took = seconds(path)
+        slow = f"; it should take {LIMIT} s at most" if took > LIMIT else ""
+        print(f"{path.stem}: stored after {took} s{slow}", flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

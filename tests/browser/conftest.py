@@ -1,8 +1,13 @@
-"""One Chromium for all browser tests, a local server for the built book, and a context per colour theme and width."""
+"""One Chromium for all browser tests, a local server for the built book, and a context per colour theme and width.
+
+With `pytest -n 2` each of the two workers has its own of all that. What measures time is marked `alone`: nothing else may
+run beside it. A test that fails leaves pictures of its pages in _build/screenshots.
+"""
 
 import functools
 import http.server
 import os
+import re
 import shutil
 import threading
 from contextlib import contextmanager
@@ -16,6 +21,22 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
     None,
 )
+
+
+FAILED = pytest.StashKey()
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "alone: it measures time, so nothing may run beside it"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
 
 
 def skip_or_fail(reason):
@@ -155,7 +176,7 @@ def contexts(browser):
 
 
 @pytest.fixture
-def watch(contexts, address):
+def watch(contexts, address, request):
     """watch(theme, width) opens an empty page whose errors and requests are recorded."""
     opened = []
 
@@ -165,5 +186,11 @@ def watch(contexts, address):
         return watched
 
     yield open_page
-    for watched in opened:
+    failed = request.node.stash.get(FAILED, False)
+    for number, watched in enumerate(opened):
+        if failed:
+            name = re.sub(r"[^\w.-]+", "-", f"{request.node.name}-{number}")
+            watched.page.screenshot(
+                path=BOOK.parent / "screenshots" / f"{name}.png", full_page=True
+            )
         watched.page.close()

@@ -227,6 +227,7 @@ def test_the_page_computes_what_ffutils_computes(watch):
     assert max(apart) <= 1e-5
 
 
+@pytest.mark.alone
 def test_a_prediction_takes_at_most_ten_milliseconds(watch):
     page = start(watch())
     times = page.evaluate(
@@ -318,11 +319,6 @@ def test_it_is_accessible_and_fits_the_screen(watch, name, width, theme):
     )
     assert small == []
     assert accessibility_violations(page) == []
-    shots = BOOK.parent / "screenshots" / f"{theme}-{width}"
-    shots.mkdir(parents=True, exist_ok=True)
-    page.locator(".ff-draw").screenshot(
-        path=shots / f"draw-{name.split('/')[-1].removesuffix('.html')}.png"
-    )
     assert watched.problems == []
 
 

@@ -32,8 +32,23 @@ AXE = {
         "type": "tag",
         "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
     },
+    "resultTypes": ["violations"],
     "preload": False,
 }
+# Most elements of a page do nothing but colour a word of code, and axe would spend most of its time on them. One of each
+# kind (its own look and that of all around it) says what all of them look like; of the others the text remains.
+ONE_OF_A_KIND = """() => {
+  const kind = (one) => one ? `${one.tagName}.${one.className}.${one.style.cssText} ${kind(one.parentElement)}` : "";
+  const kinds = new Set();
+  const words = document.querySelectorAll(".highlight span, dl.py :is(span, em, strong, code)");
+  for (const word of [...words].reverse()) {
+    if (word.children.length || word.id) continue;
+    if (kinds.has(kind(word))) word.replaceWith(...word.childNodes); else kinds.add(kind(word));
+  }
+  return kinds.size;
+}"""
+
+OPENED = (390, "light")  # the look in which hidden solutions are open
 
 
 @pytest.mark.parametrize(("name", "width", "theme"), CASES)
@@ -44,15 +59,10 @@ def test_page(name, width, theme, watch):
     page = watched.open(name)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
 
-    shot = (
-        BOOK.parent
-        / "screenshots"
-        / f"{theme}-{width}"
-        / f"{name.removesuffix('.html').replace('/', '-')}.png"
-    )
-    shot.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=shot, full_page=True)
-
+    if (width, theme) == OPENED:
+        page.evaluate(
+            "document.querySelectorAll('details').forEach((box) => (box.open = true))"
+        )
     assert watched.problems == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width, (
         "the page scrolls sideways"
@@ -72,14 +82,40 @@ def test_page(name, width, theme, watch):
 
 
 def accessibility_violations(page):
+    """What axe finds, as sentences. The page has fewer elements afterwards."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(ONE_OF_A_KIND)
     found = Axe().run(page, options=AXE).response["violations"]
     return [
         f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary')}"
         for rule in found
         for node in rule["nodes"]
     ]
+
+
+DIM = "color: #aaa; background: #fff"
+
+
+@pytest.mark.parametrize(
+    ("html", "spans", "rules"),
+    [
+        ('<span class="k">one</span> <span class="k">two</span>', 1, set()),
+        (f'<span class="k">one</span> <span class="c" style="{DIM}">two</span>', 2, {"color-contrast"}),
+        (f'<span class="k" style="{DIM}">one</span> <span class="k">two</span>', 2, {"color-contrast"}),
+        (f'<b style="{DIM}"><span class="k">one</span></b> <span class="k">two</span>', 2, {"color-contrast"}),
+        ('two <img src="data:,">', 0, {"image-alt"}),
+    ],
+)  # fmt: skip
+def test_axe_sees_one_of_each_kind(watch, html, spans, rules):
+    page = watch().page
+    page.set_content(
+        f'<html lang="en"><title>t</title><main class="highlight"><h1>t</h1>{html}</main></html>'
+    )
+    found = accessibility_violations(page)
+    assert {line.split(":")[0] for line in found} == rules
+    assert page.locator("span").count() == spans
+    assert "two" in page.inner_text("main")
 
 
 def test_a_request_to_another_host_is_caught(watch, address):
@@ -135,7 +171,11 @@ def test_the_menu_opens_on_a_phone(watch):
 
 def test_a_flipbook_turns_with_the_keyboard(watch):
     watched = watch()
-    for name in CHAPTERS:
+    names = [
+        name for name in CHAPTERS if "ff-flipbook" in (BOOK / name).read_text("utf-8")
+    ]
+    assert names or not CHAPTERS, "no chapter has a flipbook"
+    for name in names:
         page = watched.open(name)
         for book in page.locator("figure.ff-flipbook").all():
             slider, frames = book.locator("input[type=range]"), book.locator("img")
@@ -145,16 +185,4 @@ def test_a_flipbook_turns_with_the_keyboard(watch):
             page.keyboard.press("ArrowRight")
             assert frames.nth(1).is_visible() and not frames.nth(0).is_visible()
             assert slider.bounding_box()["height"] >= 24
-    assert watched.problems == []
-
-
-@pytest.mark.parametrize("name", CHAPTERS[1:])
-def test_a_hidden_solution_opens_and_is_accessible(watch, name):
-    watched = watch(width=390)
-    page = watched.open(name)
-    page.evaluate(
-        "document.querySelectorAll('details').forEach((box) => (box.open = true))"
-    )
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert accessibility_violations(page) == []
     assert watched.problems == []

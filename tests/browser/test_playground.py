@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import BOOK, ROOT, looks
+from .conftest import ROOT, looks
 from .test_pages import accessibility_violations
 
 BARE = "tests/lab/playground.html"
@@ -216,6 +216,7 @@ def test_menus_can_be_changed_faster_than_it_answers(watch):
     assert watched.problems == []
 
 
+@pytest.mark.alone
 def test_the_picture_keeps_thirty_frames_a_second(watch):
     page = start(watch(), f"{BARE}#layers=3&width=64")
     page.get_by_role("button", name="Train").click()
@@ -298,10 +299,4 @@ def test_it_is_accessible_and_fits_the_screen(watch, name, width, theme):
             "the page scrolls sideways"
         )
         assert accessibility_violations(page) == []
-        shots = BOOK.parent / "screenshots" / f"{theme}-{width}"
-        shots.mkdir(parents=True, exist_ok=True)
-        page.locator(".ff-playground").screenshot(
-            path=shots
-            / f"playground-{data}-{name.split('/')[-1].removesuffix('.html')}.png"
-        )
     assert watched.problems == []
