@@ -1,8 +1,9 @@
 """Write the repository's address wherever it is needed: python tools/repository.py [--check] [URL]
 
 `_config.yml` (repository.url) is the source. With a URL, that is written there first. Then every place that follows from it is
-brought into line: links and Colab bootstrap of each chapter, badges, citation, project metadata. Outputs and their
-fingerprints stay as they are. With --check nothing is written, and the exit code is 1 where something is out of line.
+brought into line: links and bootstrap of each chapter, badges, launch links, citation, project metadata. Outputs and their
+fingerprints stay as they are. With --check nothing is written, and the exit code is 1 where something is out of line; with a URL
+as well, also where that URL is still the placeholder, so that no book is published without an address.
 """
 
 import argparse
@@ -14,14 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_PAGE = "00_one_page.ipynb"  # it imports nothing of the book, so it has no bootstrap
+PLACEHOLDER = "your-organization/"
 SLUG = r"[\w.-]+/[\w.-]+?"
 SOURCE = re.compile(
     rf"^(  url: https://github\.com/)({SLUG})(?=/?\s*(?:#.*)?$)", re.MULTILINE
 )
 # Addresses that can only mean this book, whatever they say now.
 OURS = [
-    re.compile(rf"(colab\.research\.google\.com/github/)({SLUG})(?=/blob/)"),
-    re.compile(rf"(mybinder\.org/v2/gh/)({SLUG})(?=/(?:main|HEAD)\b)"),
     re.compile(rf"(git\+https://github\.com/)({SLUG})(?=@main)"),
     re.compile(
         rf"(repository-code: \"?https://github\.com/)({SLUG})(?=\"?$)", re.MULTILINE
@@ -32,6 +32,7 @@ KINDS = {".md", ".yml", ".yaml", ".toml", ".cff", ".txt", ".html", ".bib"}
 LEFT_ALONE = {
     ".git",
     ".venv",
+    ".venv-book",
     "venv",
     "_build",
     "_extra",
@@ -40,25 +41,59 @@ LEFT_ALONE = {
     "tools",
 }
 
-LINKS = (
-    "[Open in Colab](https://colab.research.google.com/github/{slug}/blob/main/chapters/{name}) · "
-    "[Open in Binder](https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/chapters/{name})"
-)
-PLACEHOLDER = "your-organization/"
-# The module, wherever it is missing: Colab, Kaggle, VS Code. PyTorch is never touched.
-BOOTSTRAP = """\
-import importlib.util
+# Where a file of the book can be opened and run, by the name of the place.
+LAUNCH = {
+    "Colab": "https://colab.research.google.com/github/{slug}/blob/main/{path}",
+    "Binder": "https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/{path}",
+}
 
-if importlib.util.find_spec("ffutils") is None:
-    %pip install -q --no-deps "ffutils @ git+https://github.com/{slug}@main\""""
+
+def launch_link(place, slug, path):
+    return LAUNCH[place].format(slug=slug, path=path)
+
+
+def as_pattern(template):
+    """What finds the links that a template of LAUNCH makes, with their address and path."""
+    pattern = re.escape(template).replace(r"\{slug\}", f"(?P<slug>{SLUG})")
+    return re.compile(pattern.replace(r"\{path\}", r"(?P<path>[\w./-]*[\w/-])"))
+
+
+LAUNCHED = {place: as_pattern(template) for place, template in LAUNCH.items()}
+# A chapter's row in the README's table, whose last cell has its links.
+ROW = re.compile(
+    r"^(\| \[[^\]|]*\]\((chapters/[\w.-]+\.ipynb)\) \|.*\| )[^|]*( \|)$", re.MULTILINE
+)
+
+
+def launch_links(slug, path, words=""):
+    """Markdown links to every place where a chapter can be run."""
+    return " · ".join(
+        f"[{words}{place}]({launch_link(place, slug, path)})" for place in LAUNCH
+    )
+
+
+# The module and what it needs, wherever that is missing; PyTorch is never touched.
+BOOTSTRAP = """\
+from importlib.util import find_spec
+
+if not find_spec("ffutils"):  # on Colab, on Kaggle, in an editor
+    needs = "torch torchvision matplotlib sklearn ipywidgets cloudpickle".split()
+    missing = " ".join(name for name in needs if not find_spec(name))
+    missing = missing.replace("sklearn", "scikit-learn")
+    if "torch" in missing:
+        raise ModuleNotFoundError(f"run %pip install {{missing}}, then this cell again")
+    if missing:
+        %pip install -q {{missing}}
+    book = "git+https://github.com/{slug}@main"
+    %pip install -q --no-deps {{book}}"""
 # A copy of the book that nobody has given an address can only say so.
 ADDRESSLESS = """\
-import importlib.util
+from importlib.util import find_spec
 
-if importlib.util.find_spec("ffutils") is None:
+if not find_spec("ffutils"):
     raise ModuleNotFoundError(
-        "ffutils is missing, and this copy of the book does not know its repository: "
-        "install it from the book's folder, %pip install --no-deps /path/to/book"
+        "ffutils is missing: run %pip install --no-deps BOOK, where BOOK is the folder "
+        "or the git+https address of the book"
     )"""
 
 
@@ -86,24 +121,36 @@ def parse_url(url):
 
 
 def site(slug):
+    """Where GitHub Pages shows the book; a repository called owner.github.io has the root."""
     owner, name = slug.split("/")
-    return f"{owner}.github.io/{name}"
+    root = f"{owner}.github.io"
+    return root if name.lower() == root.lower() else f"{root}/{name}"
 
 
 def in_line(text, old, new):
     """A text with the address `old`, and every address that can only be the book's, replaced by `new`."""
+    for place, pattern in LAUNCHED.items():
+        text = pattern.sub(
+            lambda found, place=place: launch_link(place, new, found["path"]), text
+        )
     for pattern in OURS:
         text = pattern.sub(rf"\g<1>{new}", text)
-    for before, after in ((old, new), (site(old), site(new))):
-        text = re.sub(rf"(?<![\w.-]){re.escape(before)}(?![\w-])", after, text)
-    return text
+    # In one pass, since the one may contain the other.
+    addresses = {old: new, site(old): site(new)}
+    either = "|".join(map(re.escape, addresses))
+    return re.sub(
+        rf"(?<![\w.-])(?:{either})(?![\w-])",
+        lambda found: addresses[found[0]],
+        text,
+    )
 
 
 def chapter_in_line(path, old, new):
     """A notebook's text with its links, its bootstrap and its prose brought into line; no other code cell, no output."""
     before = path.read_text(encoding="utf-8")
     notebook = json.loads(before)
-    links, bootstrap_cell = LINKS.format(slug=new, name=path.name), bootstrap(new)
+    links = launch_links(new, f"chapters/{path.name}", "Open in ")
+    bootstrap_cell = bootstrap(new)
     found = {"links": 0, "bootstrap": 0}
     for cell in notebook["cells"]:
         tags, text = cell["metadata"].get("tags", []), "".join(cell["source"])
@@ -147,6 +194,10 @@ def changes(root, new):
     for path in text_files(root):
         if path != root / "_config.yml":
             found[path] = in_line(path.read_text(encoding="utf-8"), old, new)
+    readme = root / "README.md"
+    found[readme] = ROW.sub(
+        lambda row: row[1] + launch_links(new, row[2]) + row[3], found[readme]
+    )
     for path in sorted((root / "chapters").glob("*.ipynb")):
         found[path] = chapter_in_line(path, old, new)
     config = (
@@ -181,6 +232,10 @@ def main(arguments=None, root=ROOT):
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if chosen.check and chosen.url and slug.startswith(PLACEHOLDER):
+        advice = "run make repository URL=https://github.com/owner/name first"
+        print(f"error: {slug} is a placeholder: {advice}", file=sys.stderr)
+        return 1
     for path, text in todo.items():
         print(
             f"{'out of line' if chosen.check else 'written'}: {path.relative_to(root)}"
@@ -191,7 +246,11 @@ def main(arguments=None, root=ROOT):
         print(
             f"the book lives at https://github.com/{slug} ({len(todo)} files changed)"
         )
-    return 1 if chosen.check and todo else 0
+    if chosen.check and todo:
+        command = f"make repository URL=https://github.com/{slug}"
+        print(f"error: run {command}, and commit what it writes", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
