@@ -4,6 +4,8 @@ Here are the names of chapters 01 to 06, and what keeps and compares nets. Those
 later chapters are imported from their file: `from ffutils.rivals import MLP`.
 """
 
+import torch
+
 from ffutils.compare import compare
 from ffutils.data import (
     Split,
@@ -46,6 +48,11 @@ from ffutils.training import (
     train_epoch,
     train_layer,
 )
+
+# Numbers below 1e-38 count as 0 from here on, in this process. As training goes on they
+# turn up in gradients and in Adam's averages, and a CPU is so slow with them that an
+# epoch comes to take twice as long; the weights are the same without them.
+torch.set_flush_denormal(True)
 
 __all__ = [
     "RECIPE", "FFLayer", "FFNet", "Split", "Table", "batches", "compare",

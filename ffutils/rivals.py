@@ -380,7 +380,8 @@ def check_converging(net: nn.Module, loss: Tensor, epoch: int) -> None:
     Units of tanh stay finite whatever the weights, so that a loss may end in the
     millions without ever being infinite; guessing costs ln(n_classes).
     """
-    if not loss < 1e6 or not all(p.isfinite().all() for p in net.parameters()):
+    finite = torch.stack([p.isfinite().all() for p in net.parameters()]).all()
+    if not loss < 1e6 or not finite:  # a GPU is waited for once
         raise FloatingPointError(
             f"the loss is {loss:g} in epoch {epoch + 1}, or a weight is not finite: "
             "the training has diverged; lower lr and start from a new net"

@@ -17,6 +17,7 @@ from experiments.trials.shared import NetTrial, judge, layer_scores
 from ffutils.files import data_folder
 from tools.chapters import ROOT, code_cells, read, source
 
+DEVICE = 'device = "cuda" if torch.cuda.is_available() else "cpu"\n'
 LOOP = "for epoch in range(15):"
 
 
@@ -42,16 +43,19 @@ def shown_cells():
     return [cell for cell in cells if "# @title" not in cell]
 
 
+def replace_once(code, old, new):
+    if code.count(old) != 1:
+        raise ValueError(
+            f"the notebook must hold {old!r} once, not {code.count(old)} times"
+        )
+    return code.replace(old, new)
+
+
 def page_code(replaced=()):
     """The notebook's code: (before, training loop, prediction)."""
     code = "\n\n".join(shown_cells())
     if replaced:
-        old, new = replaced
-        if code.count(old) != 1:
-            raise ValueError(
-                f"the notebook must hold {old!r} once, not {code.count(old)} times"
-            )
-        code = code.replace(old, new)
+        code = replace_once(code, *replaced)
     before, after = code.split(LOOP)
     loop, prediction = after.split("\n\n@torch.no_grad()")
     return before, LOOP + loop, "@torch.no_grad()" + prediction
@@ -61,9 +65,12 @@ class OnePageTrial(NetTrial):
     def __init__(self, config: OnePageConfig, split):
         os.environ.setdefault("FF_DATA", str(data_folder()))
         before, self.loop, prediction = page_code(config.replaced)
+        # The runner has set the seed, and chosen the device.
+        before = replace_once(before, "torch.manual_seed(0)\n", "")
+        device = f'device = "{split.images.device}"\n'
+        before = replace_once(before, DEVICE, device)
         self.page = {}
-        # The runner has set the seed.
-        exec(before.replace("torch.manual_seed(0)\n", ""), self.page)
+        exec(before, self.page)
         exec(prediction.split("\n\nscores =")[0], self.page)
         self.page["x_train"], self.page["y_train"] = split
         self.net = nn.ModuleList(self.page["net"])
