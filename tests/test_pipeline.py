@@ -227,8 +227,10 @@ def test_diverged_net_is_given_back_as_it_was(split):
     assert_same(net, fresh())
 
 
+# A shell that starts the tests in the background has them ignore Ctrl-C.
 ALONE = """
-import sys, torch
+import signal, sys, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ffutils import FFNet, Split
 from ffutils.pipeline import train_parallel
 split = Split(torch.rand(64, 784), torch.arange(64) % 10)

@@ -52,7 +52,7 @@ fi
 [ "$1" != test ] || [ ! -e .venv/.lab ] || cost="about a minute and 0.6 GB more"
 echo "Setting up $venv with $([ -n "$uv" ] && echo uv || echo pip): $cost, once."
 # A set-up that was cut off leaves a package without its last two files, which would pass for a whole one.
-for package in "$venv"/lib/python*/site-packages/*.dist-info; do
+for package in "$venv"/lib/python*/*/*.dist-info; do
   [ ! -d "$package" ] || { [ -s "$package/RECORD" ] && [ -e "$package/INSTALLER" ]; } || rm -rf "$package"
 done
 if [ ! -e "$venv/.made" ]; then
