@@ -28,6 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 CUDA, CPU = torch.device("cuda:0"), torch.device("cpu")
 Base = torch._C.TensorBase  # whose methods are those of Tensor that are changed
 aten = torch.ops.aten
+functorch = torch._C._functorch
 FACTORIES = default_devices._device_constructors()  # what makes a tensor out of nothing
 DATA = {torch.tensor, torch.as_tensor, torch.asarray}
 NEW = {Tensor.new_tensor, Tensor.new}
@@ -45,6 +46,31 @@ TAKE_A_NUMBER = {
     aten.fill_,
     aten.index_fill,
     aten.index_fill_,
+}
+ONE_DEVICE = {  # pointwise, and yet no number of the CPU is taken
+    aten.clamp,
+    aten.clamp_,
+    aten.clamp_min,
+    aten.clamp_min_,
+    aten.clamp_max,
+    aten.clamp_max_,
+    aten.logaddexp,
+    aten.logaddexp2,
+    aten.nextafter,
+    aten.gcd,
+    aten.igamma,
+    aten.igammac,
+    aten.lcm,
+}
+ASK_NOTHING = {aten._has_compatible_shallow_copy_type, aten.is_same_size}
+NO_INTEGERS = {
+    aten.mm,
+    aten.addmm,
+    aten.bmm,
+    aten.baddbmm,
+    aten.mv,
+    aten.addmv,
+    aten.dot,
 }
 NOT_ON_CUDA = {
     aten.histogram,
@@ -67,11 +93,15 @@ def has_mark(tensor):
 
 def marked(tensor):
     with torch._C.DisableTorchFunction():
+        while functorch.is_functorch_wrapped_tensor(tensor):  # of vmap or grad
+            tensor = functorch.get_unwrapped(tensor)
         return is_real(tensor) and has_mark(tensor)
 
 
 def mark(tensor, on_cuda=True):
     with torch._C.DisableTorchFunction():
+        while functorch.is_functorch_wrapped_tensor(tensor):
+            tensor = functorch.get_unwrapped(tensor)
         if is_real(tensor):
             tensor.untyped_storage().on_cuda = on_cuda
     return tensor
@@ -133,7 +163,11 @@ class Operations(TorchDispatchMode):
                     "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
                     f"({operation}: of {[tuple(t.shape) for t in found]}, {[tuple(t.shape) for t in strays]} on the CPU)"
                 )
-            elif on_cuda and operation.overloadpacket in NOT_ON_CUDA:
+            elif on_cuda and (
+                operation.overloadpacket in NOT_ON_CUDA
+                or operation.overloadpacket in NO_INTEGERS
+                and not (found[0].is_floating_point() or found[0].is_complex())
+            ):
                 raise NotImplementedError(
                     f"Could not run '{operation}' with arguments from the 'CUDA' backend."
                 )
@@ -153,7 +187,15 @@ def may_mix(operation, args, kwargs, strays):
     kind, schema = operation.overloadpacket, operation._schema
     if kind in COPIES:
         return True
+    if kind in ASK_NOTHING:
+        return True
+    if kind is aten.fill_:  # reads a single number, wherever it is
+        return True
+    if kind is aten.floor_divide or kind is aten.binary_cross_entropy_with_logits:
+        return all(t.dim() == 0 for t in strays)
     if kind in INDEXING:
+        if len(args) > 2 and args[2].dim() == 0 and not marked(args[0]):
+            return not any(map(marked, tensors(args[1])))
         if not marked(args[0]):
             raise RuntimeError(
                 "indices should be either on cpu or on the same device as the indexed tensor (cpu)"
@@ -169,9 +211,12 @@ def may_mix(operation, args, kwargs, strays):
         for argument, value in values
         if argument.alias_info and argument.alias_info.is_write
     ]
-    pointwise = torch.Tag.pointwise in operation.tags or kind in TAKE_A_NUMBER
+    if kind in TAKE_A_NUMBER:  # as the value, the last argument
+        return args[-1] is strays[0] and len(strays) == 1
+    pointwise = torch.Tag.pointwise in operation.tags and kind not in ONE_DEVICE
     return (
         pointwise
+        and (len(strays) == 1 or kind is aten.where)
         and all(t.dim() == 0 for t in strays)
         and all(map(marked, tensors(written)))
     )
@@ -217,6 +262,20 @@ def wants_cuda(device):
     return {"cuda": True, "cpu": False}.get(device.type)
 
 
+ARITHMETIC = {
+    f"{before}{name}{after}"
+    for name in ("add", "sub", "mul", "div", "truediv", "pow")
+    for before, after in (("", ""), ("__", "__"), ("__r", "__"))
+} | {"rsub", "where", "true_divide", "subtract", "multiply", "divide"}
+
+
+def number_of_the_cpu(value):
+    """So that the gradient of a single number that stays on the CPU goes there, too."""
+    if isinstance(value, Tensor) and value.requires_grad and value.dim() == 0:
+        return value if marked(value) else Move.apply(value, False)
+    return value
+
+
 class Calls(TorchFunctionMode):
     def __init__(self, operations):
         super().__init__()
@@ -245,6 +304,8 @@ class Calls(TorchFunctionMode):
             if of_a_tensor:
                 args = move(args[0], on_cuda), *args[1:]
         check_generator(kwargs.get("generator"), on_cuda)
+        if on_cuda and torch.is_grad_enabled() and function.__name__ in ARITHMETIC:
+            args = tuple(map(number_of_the_cpu, args))
         operations, before = (
             self.operations,
             (self.operations.place, self.operations.forced),
@@ -323,6 +384,31 @@ def set_gradient(tensor, gradient):
     Base.grad.__set__(tensor, gradient)
 
 
+def same_place(gradient, on_cuda):
+    """What the engine asks of a gradient that Python hands it; a single number is moved."""
+    if not isinstance(gradient, Tensor) or marked(gradient) == on_cuda:
+        return gradient
+    if gradient.dim() == 0:
+        return move(gradient, on_cuda)
+    raise RuntimeError("invalid gradient: on a different device than expected")
+
+
+def register_hook(tensor, hook):
+    def checked(gradient):
+        result = hook(gradient)
+        if isinstance(result, Tensor) and marked(result) != marked(gradient):
+            raise RuntimeError("hook has changed the type of value: a different device")
+        return result
+
+    return add_hook(tensor, checked)
+
+
+def to_numpy(tensor, *, force=False):
+    if force and marked(tensor):
+        tensor = to(tensor.detach(), CPU)
+    return only_on_cpu(Base.numpy)(tensor, force=force)
+
+
 def only_on_cpu(function):
     def method(tensor, *args, **kwargs):
         if marked(tensor):
@@ -342,7 +428,7 @@ def pin_memory(tensor, *device):
     return tensor
 
 
-deep_copy = Tensor.__deepcopy__
+deep_copy, add_hook = Tensor.__deepcopy__, Tensor.register_hook
 METHODS = {
     "device": property(
         lambda tensor: CUDA if marked(tensor) else Base.device.__get__(tensor)
@@ -354,13 +440,22 @@ METHODS = {
     "get_device": lambda tensor: 0 if marked(tensor) else Base.get_device(tensor),
     "to": to,
     "cpu": lambda tensor, *args, **kwargs: to(tensor, CPU, **kwargs),
-    "cuda": lambda tensor, device=None, *args, **kwargs: to(tensor, CUDA, **kwargs),
+    "cuda": lambda tensor, device=None, *args, **kwargs: to(
+        tensor,
+        torch.device("cuda", device)
+        if isinstance(device, int)
+        else torch.device(device or "cuda"),
+        **kwargs,
+    ),
+    "type_as": lambda tensor, other: to(tensor, other),
+    "register_hook": register_hook,
+    "__dlpack__": only_on_cpu(Tensor.__dlpack__),
     "copy_": copy_,
     "__setitem__": set_item,
     "grad": property(
         Base.grad.__get__, set_gradient, lambda tensor: set_gradient(tensor, None)
     ),
-    "numpy": only_on_cpu(Base.numpy),
+    "numpy": to_numpy,
     "apply_": only_on_cpu(Base.apply_),
     "map_": only_on_cpu(Base.map_),
     "pin_memory": pin_memory,
@@ -383,6 +478,9 @@ class Generator(torch.Generator):
     def device(self):
         return CUDA if self.on_cuda else CPU
 
+    def set_state(self, state):
+        return super().set_state(on_cpu_only(state))
+
 
 def functions_of_cuda(gpu):
     """What torch.cuda says of the GPU."""
@@ -403,6 +501,12 @@ def functions_of_cuda(gpu):
         "get_rng_state": lambda device=0: gpu.state.clone(),
         "set_rng_state": lambda state, device=0: gpu.set_state(state),
     }  # fmt: skip
+
+
+def pinned(data, device=None):
+    for tensor in tensors([data]):
+        pin_memory(tensor)
+    return data
 
 
 def set_rng_state(state):
@@ -437,6 +541,31 @@ CHECKS = [
 ]
 group = torch._C._group_tensors_by_device_and_dtype
 run_backward = torch.autograd._engine_run_backward
+BackwardCFunction = torch.autograd.function.BackwardCFunction
+apply_function = torch.autograd.Function.__dict__["apply"]  # of C: a descriptor
+apply_backward = BackwardCFunction.apply
+
+
+def apply(cls, *args, **kwargs):
+    """Function.apply, which leaves the places of its arguments for its gradients."""
+    places = [isinstance(a, Tensor) and marked(a) for a in args]
+    results = apply_function.__get__(None, cls)(*args, **kwargs)
+    for result in tensors([results]):
+        node = result.grad_fn
+        if isinstance(node, BackwardCFunction) and not hasattr(node, "places"):
+            node.places = places
+    return results
+
+
+def backward_of_python(node, *gradients):
+    results = apply_backward(node, *gradients)
+    places = getattr(node, "places", None)
+    if places is None:
+        return results
+    several = isinstance(results, tuple)
+    found = results if several else (results,)
+    found = tuple(map(same_place, found, places)) + found[len(places) :]
+    return found if several else found[0]
 
 
 def grouped(*args):
@@ -453,6 +582,12 @@ def pretended_cuda(stream=1):
     calls = Calls(operations)
 
     def backward(*args, **kwargs):
+        roots, gradients, *rest = args
+        gradients = tuple(
+            same_place(g, marked(r)) if isinstance(r, Tensor) else g
+            for r, g in zip(roots, gradients, strict=True)
+        )
+        args = roots, gradients, *rest
         with calls:  # the backward pass may call Python again, as checkpoints do
             return run_backward(*args, **kwargs)
 
@@ -472,7 +607,10 @@ def pretended_cuda(stream=1):
                 Optimizer,
                 dict.fromkeys(CHECKS, lambda optimizer: None),
             ),  # they ask the driver
-            (pins, {"pin_memory": lambda data, device=None: data}),
+            (torch.nn.RNNBase, {"flatten_parameters": lambda net: None}),  # of cuDNN
+            (pins, {"pin_memory": pinned}),
+            (torch.autograd.Function, {"apply": classmethod(apply)}),
+            (BackwardCFunction, {"apply": backward_of_python}),
         ):
             stack.enter_context(patch.multiple(owner, **changes))
         packages.insert(0, PACKAGE)

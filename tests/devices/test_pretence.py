@@ -372,7 +372,32 @@ def a_device_of_another_tensor(device):
     return rows(device).to(rows("cpu")) + rows(device)
 
 
+def a_gradient_that_a_function_returns(device):
+    class One(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return torch.ones(N, 4)
+
+    One.apply(rows(device).requires_grad_()).sum().backward()
+
+
+def a_gradient_that_a_hook_returns(device):
+    x = rows(device).requires_grad_()
+    x.register_hook(lambda gradient: torch.ones(N, 4))
+    (x * x).sum().backward()
+
+
+def a_loader_that_pins_the_gpu(device):
+    data = TensorDataset(rows(device))
+    list(DataLoader(data, batch_size=3, pin_memory=device == "cuda"))
+
+
 REFUSED = [
+    a_gradient_that_a_function_returns, a_gradient_that_a_hook_returns, a_loader_that_pins_the_gpu,
     a_gradient, a_gradient_in_place, a_gradient_from_a_function, a_gradient_that_is_handed_in, a_hook_of_a_gradient,
     a_mask_left_in_the_backward_pass, a_net_on_the_cpu, images_on_the_cpu, a_buffer_left_behind, a_parameter_made_late,
     a_list_of_layers, labels_made_in_a_loss, targets_made_in_a_loss, a_stored_history, a_history_in_a_tensor, a_plot,
@@ -391,6 +416,9 @@ REFUSED |= {
     "the other way round": lambda d: rows("cpu") + torch.ones(4, device=d),
     "a comparison": lambda d: labels(d) == torch.arange(N),
     "in place": lambda d: rows(d).add_(torch.ones(4)),
+    "clamp with a number of the CPU": lambda d: rows(d).clamp(min=torch.tensor(0.5)),
+    "a mask that is a number": lambda d: rows(d).masked_fill(torch.tensor(True), 0.0),
+    "a handed-in gradient alone": lambda d: rows(d).requires_grad_().view(-1).backward(torch.ones(N * 4)),
     "clamp": lambda d: rows(d).clamp(min=torch.zeros(4)),
     "a vector and a number of the GPU": lambda d: torch.ones(3) * rows(d).sum(),
     "a product": lambda d: rows(d) @ rows("cpu").T,
@@ -608,7 +636,7 @@ def single_numbers(device):
     x[torch.tensor([0, 1])] = two
     x[x > 1] = two
     x.fill_(two)
-    x.clamp_(min=two)
+    x.clamp_(min=2.0)
     assert (
         f"{x.mean():.2f}" == "2.00"
         and float(x[0, 0]) == 2
@@ -793,7 +821,27 @@ def text(device):
     assert "cpu" not in str(x.device) or device == "cpu"
 
 
+def what_is_moved_for_it(device):
+    x, total, temperature = (
+        rows(device),
+        torch.zeros(3),
+        nn.Parameter(torch.tensor(2.0)),
+    )
+    total.fill_(x.sum())
+    total[torch.tensor([1])] = x.sum()
+    (x * temperature).sum().backward()
+    assert on(temperature.grad, "cpu")
+    assert x.numpy(force=True).shape == (N, 4) and on(rows("cpu").type_as(x), device)
+    F.binary_cross_entropy_with_logits(x, x, pos_weight=torch.tensor(3.0))
+    with torch.inference_mode():
+        assert on(nn.Linear(4, 2).to(device)(x), device)
+    assert on(torch.func.vmap(lambda row: row.sum())(x), device)
+    assert on(torch.func.jacrev(torch.square)(x[0]), device)
+    assert on(nn.LSTM(4, 3).to(device)(x[:, None])[0], device)
+
+
 TAKEN = [
+    what_is_moved_for_it,
     a_training, gradients_through_a_move, gradients_through_a_copy, second_gradients, a_checkpoint, other_modes,
     a_registered_buffer,
     places, single_numbers, indices_of_the_cpu, copies, nets, an_optimizer_that_is_loaded, files, default_devices,
