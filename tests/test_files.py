@@ -316,6 +316,7 @@ def test_auto_without_a_network_warns_once_and_takes_the_digits(attempts, tmp_pa
         name, train, test = load_dataset()
     assert name == "digits"
     assert (len(train.labels), len(test.labels)) == (1500, 297)
+    warned = [warning for warning in warned if warning.category is UserWarning]
     assert len(warned) == 1
     assert "check the network, or set FF_DATA" in str(warned[0].message)
     assert "Using scikit-learn's digits instead" in str(warned[0].message)
