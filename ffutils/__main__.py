@@ -108,6 +108,8 @@ def main(arguments=None):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
+            # What a library will do one day is no concern of who trains a net.
+            warnings.simplefilter("ignore", DeprecationWarning)
             warnings.showwarning = lambda message, *rest: print(
                 f"warning: {message}", file=sys.stderr
             )
