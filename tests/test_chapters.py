@@ -60,7 +60,7 @@ MIRRORS = {
 # The order of reading: each module may import those before it, and `__init__` and
 # `__main__` may import all of them.
 ORDER = [
-    "checks", "progress", "results", "tables", "files", "data", "labels", "layers",
+    "checks", "progress", "results", "tables", "claims", "files", "data", "labels", "layers",
     "training", "prediction", "compare", "recipe", "hybrids", "local", "recurrent",
     "rivals", "memory", "pipeline", "saving",
 ]  # fmt: skip

@@ -190,7 +190,10 @@ except (FileNotFoundError, ConnectionError) as error:
 
 
 def environment():
-    """This process's environment without what would change a result."""
+    """This process's environment without what would change a result.
+
+    FF_STRICT makes a chapter fail where a claim of its text differs from the run.
+    """
     changing = {
         "MPLBACKEND",
         "PYTHONPATH",
@@ -200,7 +203,8 @@ def environment():
         "PYTEST_PLUGINS",
     }
     clean = {name: value for name, value in os.environ.items() if name not in changing}
-    return clean | {"JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUNBUFFERED": "1"}
+    ours = {"FF_STRICT": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUNBUFFERED": "1"}
+    return clean | ours
 
 
 def find_data(env):

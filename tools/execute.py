@@ -147,7 +147,7 @@ def main():
     # These would change what the kernels show.
     for name in ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONSTARTUP"):
         os.environ.pop(name, None)
-    os.environ.update(FF_DATASET="mnist", JUPYTER_PREFER_ENV_PATH="1")
+    os.environ.update(FF_DATASET="mnist", FF_STRICT="1", JUPYTER_PREFER_ENV_PATH="1")
     # The one page would otherwise download a copy of its own.
     os.environ.setdefault("FF_DATA", str(data_folder()))
     # It may announce its font cache: here, and not in a chapter.
