@@ -15,17 +15,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-POSITIVE, NEGATIVE, NEUTRAL = "#2a86c8", "#d9600f", "#7f7f7f"
+# One meaning each, throughout the book: blue and orange are positive and negative data.
+POSITIVE, NEGATIVE = "#2a86c8", "#d9600f"
+# Layers 1, 2, 3 …, and what stands for all of them together, axes and text included.
+LAYERS = ["#2f9e6e", "#8f5bb8", "#6b4a2b", "#c2528b"]
+INK = "#4a4f57"
+NEUTRAL = "#7f7f7f"  # guide lines
 COLORS = [POSITIVE, NEGATIVE, "#009e73", "#a66bbe", "#b8a000", NEUTRAL]
 
 
 def use_style() -> None:
-    """Set matplotlib up: transparent figures, ink for light and for dark pages."""
+    """Set matplotlib up: dark ink on white, which the book's dark pages invert."""
     ink = (
         "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "text.color",
         "xtick.color", "ytick.color",
     )  # fmt: skip
-    plt.rcParams.update(dict.fromkeys(ink, NEUTRAL))
+    plt.rcParams.update(dict.fromkeys(ink, INK))
     plt.rcParams.update(
         {
             "axes.facecolor": "none",
@@ -34,10 +39,10 @@ def use_style() -> None:
             "axes.spines.top": False,
             "figure.constrained_layout.use": True,
             "figure.dpi": 110,
-            "figure.facecolor": "none",
+            "figure.facecolor": "white",
             "font.size": 11,
             "legend.frameon": False,
-            "savefig.facecolor": "none",
+            "savefig.facecolor": "white",
         }
     )
 
@@ -158,8 +163,10 @@ def flipbook(
         text = html.escape(f"{alt}: {caption}", quote=True)
         title = html.escape(caption, quote=True)
         hidden = "" if k == start else " hidden"
+        # Drawings are inverted on a dark page; what shows digits or fields is not.
+        photo = ' class="photo"' if any(ax.images for ax in figure.axes) else ""
         frames.append(
-            f'<img src="data:image/png;base64,{source}" alt="{text}" '
+            f'<img{photo} src="data:image/png;base64,{source}" alt="{text}" '
             f'data-caption="{title}"{hidden}>'
         )
     turn = (

@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
 from ffutils import plots
 from ffutils.layers import FFLayer
+from tools.chapters import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -97,11 +99,40 @@ def test_flipbook_needs_a_caption_for_each_figure():
         plots.flipbook([plt.figure(), plt.figure()], ["only one"], alt="x")
 
 
-def test_use_style_makes_figures_that_suit_a_light_and_a_dark_page():
+def luminance(color):
+    """As WCAG 2 defines it."""
+    channels = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in to_rgb(color)
+    )  # fmt: skip
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
+
+
+def contrast(color, ground):
+    dark, light = sorted((luminance(color), luminance(ground)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_ink_can_be_read_and_colours_be_told_from_the_page():
     plots.use_style()
     figure, ax = plt.subplots()
-    assert figure.get_facecolor()[3] == ax.get_facecolor()[3] == 0
-    assert ax.xaxis.label.get_color() == plots.NEUTRAL
+    ground, ink = figure.get_facecolor(), ax.xaxis.label.get_color()
+    assert ground[3] == 1  # so that a dark notebook shows it, too
+    assert contrast(ink, ground) > 4.5
+    for color in (plots.POSITIVE, plots.NEGATIVE, *plots.LAYERS):
+        assert contrast(color, ground) > 3, color
+    assert len({plots.POSITIVE, plots.NEGATIVE, plots.INK, *plots.LAYERS}) == 7
+
+
+def test_a_dark_page_can_be_read_as_well():
+    """The book's dark theme inverts a figure by 0.91."""
+    css = (ROOT / "_static" / "book.css").read_text(encoding="utf-8")
+    amount = float(re.search(r"filter: invert\((\d\.\d+)\) hue-rotate", css)[1])
+    ink, white = (
+        [amount * (1 - c) + (1 - amount) * c for c in to_rgb(color)]
+        for color in (plots.INK, "white")
+    )
+    assert contrast(ink, white) > 4.5
 
 
 def test_every_picture_can_be_shown():
