@@ -22,3 +22,21 @@ settings.load_profile("book")
 def same_seed():
     if "torch" in sys.modules:  # browser tests need none
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def mnist_of(tmp_path, monkeypatch):
+    """Called with a number, puts so many small digits where MNIST and Fashion-MNIST are looked for."""
+
+    from tiny_chapters import write_tiny_mnist  # browser tests have no PyTorch
+
+    import ffutils.files
+
+    def write(count):
+        monkeypatch.setattr(
+            ffutils.files, "MD5", write_tiny_mnist(tmp_path, count, test=120)
+        )
+        monkeypatch.setenv("FF_DATA", str(tmp_path))
+        monkeypatch.delenv("FF_DATASET", raising=False)
+
+    return write

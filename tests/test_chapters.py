@@ -1,7 +1,9 @@
 """What every chapter must have; a new one is covered as soon as it is in chapters/."""
 
 import ast
+import itertools
 import re
+from statistics import median
 
 import pytest
 
@@ -145,11 +147,11 @@ def skeleton_problems(notebook):
     )
     must(
         any(
-            "assert" in source(c)
+            "assert" in source(c) or "check_claims(" in source(c)
             for c in part(cells, "body")
             if c["cell_type"] == "code"
         ),
-        "the body must assert something",
+        "the body must hold its claims against the run",
     )
     exercises = part(cells, "Check yourself")
     solutions = [cell for cell in exercises if "solution" in tags(cell)]
@@ -213,6 +215,134 @@ def picture_problems(notebook):
                         f"cell {number}: an <svg> needs an aria-label or a title"
                     )
     return problems
+
+
+# ---- A chapter is for reading
+
+# Those that were rewritten for it: visible words at most, folded text not counted.
+FOR_READING = {
+    "01_loading_mnist": 800,
+    "02_label_overlay": 1500,
+    "03_normalized_relu_layers": 1500,
+    "04_isolated_training": 1500,
+    "05_goodness_prediction": 1500,
+}
+# STYLE: the field's words, one for each thing.
+NOT_OUR_WORDS = re.compile(
+    r"\b(lies?|lying|liars?|truths|heaps?|pictures of|BANDS|BP|neurons?)\b"
+)
+FOLDED = re.compile(
+    r"<details.*?</details>|^(:{3,}|`{3,})\{dropdown\}.*?^\1$", re.S | re.M
+)
+HIDDEN = {"hide-input", "remove-input", "remove-cell", "hide-cell"}
+
+
+def is_visible(cell):
+    return not tags(cell) & HIDDEN
+
+
+def count_words(text):
+    """Words as a reader counts them: no addresses of links, no markup, no formulas."""
+    text = re.sub(r"\]\([^)]*\)|\$\$?.+?\$\$?|<[^>]+>", "]", text, flags=re.S)
+    return len([word for word in text.split() if re.search(r"\w", word)])
+
+
+def reading_problems(notebook, most_words):
+    """Where a chapter is apparatus rather than reading, as a list of sentences."""
+    cells, problems = notebook["cells"], []
+    texts = [source(c) for c in cells if c["cell_type"] == "markdown" and is_visible(c)]
+    words = count_words("\n".join(texts))
+    folded = sum(count_words(m[0]) for text in texts for m in FOLDED.finditer(text))
+    if words - folded > most_words:
+        problems.append(f"{words - folded} visible words; {most_words} at most")
+    if words > 2000:
+        problems.append(f"{words} words with those that are folded; 2,000 at most")
+    shown = [cell for cell in code_cells(notebook) if is_visible(cell)]
+    lengths = sorted(source(cell).strip().count("\n") + 1 for cell in shown)
+    if len(shown) > 25:
+        problems.append(f"{len(shown)} visible code cells; 25 at most")
+    if lengths and median(lengths) > 6:
+        problems.append(f"visible cells have {median(lengths)} lines in the middle")
+    if lengths and lengths[int(0.9 * (len(lengths) - 1))] > 16:
+        problems.append("more than a tenth of the visible cells is over 16 lines long")
+    problems += [
+        f"a line of {len(line)} columns: {line[:40]} …"
+        for cell in code_cells(notebook)
+        for line in source(cell).splitlines()
+        if len(line) > 88
+    ]
+    problems += [
+        f"{word[0]!r} is not our word"
+        for text in texts
+        for word in NOT_OUR_WORDS.finditer(text)
+    ]
+    return problems
+
+
+def names_bound(cell):
+    """What a cell defines or assigns, at its top level."""
+    names = set()
+    for node in ast.walk(parse(source(cell))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def folding_problems(notebook):
+    """Cells that a page or Colab would not fold, and solutions that overwrite."""
+    problems = []
+    for before, cell in itertools.pairwise(code_cells(notebook)):
+        text, place = source(cell), source(cell).splitlines()[0]
+        if tags(cell) & {"hide-input", "hide-cell"}:
+            if not text.startswith("# @title "):
+                problems.append(f"a folded cell must begin with # @title: {place}")
+            if cell["metadata"].get("cellView") != "form":
+                problems.append(f"Colab does not fold it without cellView: {place}")
+        if "solution" in tags(cell):
+            if "..." not in source(before):
+                problems.append(f"no scaffold stands before a solution: {place}")
+            shared = names_bound(before) & names_bound(cell)
+            if shared:
+                problems.append(f"a solution overwrites the reader's {shared}")
+        shows_digits = re.search(r"imshow\(|show_(images|receptive_fields)\(", text)
+        image = cell["metadata"].get("mystnb", {}).get("image", {})
+        drawn = any("image/png" in output.get("data", {}) for output in cell["outputs"])
+        if shows_digits and drawn and image.get("classes") != "photo":
+            problems.append(f'it shows digits, so classes must be "photo": {place}')
+    return problems
+
+
+@pytest.mark.parametrize("name", FOR_READING)
+def test_a_chapter_is_for_reading(name):
+    notebook = read(ROOT / "chapters" / f"{name}.ipynb")
+    problems = reading_problems(notebook, FOR_READING[name])
+    assert not problems + folding_problems(notebook)
+
+
+@pytest.mark.parametrize("name", FOR_READING)
+def test_the_body_ends_in_claims_that_hold(name):
+    body = part(read(ROOT / "chapters" / f"{name}.ipynb")["cells"], "body")
+    last = body[-1]
+    assert "check_claims(" in source(last) and "hide-input" in tags(last)
+    (output,) = last["outputs"]
+    text = "".join(output["data"]["text/plain"])
+    assert text.count("✓") > 3 and "differs" not in text
+
+
+@pytest.mark.parametrize("name", [n for n in FOR_READING if n >= "02"])
+def test_a_chapter_has_one_live_view(name):
+    cells = code_cells(read(ROOT / "chapters" / f"{name}.ipynb"))
+    live = [cell for cell in cells if "@interact" in source(cell)]
+    assert len(live) == 1 and "remove-output" in tags(live[0])
+    if name >= "03":
+        found = [
+            h
+            for _, h in headings(read(ROOT / "chapters" / f"{name}.ipynb")["cells"], 2)
+        ]
+        assert "Your version against the book's" in found
+        assert any("compare(" in source(cell) for cell in cells)
 
 
 # ---- The chapters
@@ -395,6 +525,47 @@ def test_mirror_check(cells, wrong):
     problems = mirror_problems(cells, ["double", "half"], ["double"])
     assert len(problems) == len(wrong)
     assert all(word in problem for word, problem in zip(wrong, problems, strict=True))
+
+
+def test_reading_check():
+    assert not reading_problems(whole_chapter(), 100)
+    wordy = cell(
+        "word " * 120 + "\n<details>" + "word " * 60 + "</details>", "markdown"
+    )
+    long = cell("x = 1\n" * 20)
+    for extra, problem in (
+        ([wordy], "visible words; 100 at most"),
+        ([cell("word " * 2001, "markdown")], "2,000 at most"),
+        ([long] * 3, "lines in the middle"),
+        ([long] * 3 + [cell("x = 1")] * 9, "over 16 lines"),
+        ([cell("x = 1")] * 30, "visible code cells"),
+        ([cell("x = " + "1" * 90)], "columns"),
+        ([cell("A truth and two lies", "markdown")], "'lies' is not our word"),
+    ):
+        book = {"cells": whole_chapter()["cells"] + extra}
+        assert any(problem in p for p in reading_problems(book, 100)), problem
+    folded = cell(long["source"], "code", "hide-input")
+    assert not reading_problems({"cells": [folded] * 9}, 100)
+
+
+def test_folding_check():
+    scaffold = cell("mine = ...", outputs=[])
+    good = cell("# @title Solution\nx = 1", "code", "hide-cell", "solution", outputs=[])
+    good["metadata"]["cellView"] = "form"
+    assert not folding_problems({"cells": [scaffold, good]})
+    for text, problem in (
+        ("x = 1", "# @title"),
+        ("# @title Solution\nmine = 1", "overwrites"),
+        ("# @title Solution\ndef mine():\n    pass", "overwrites"),
+    ):
+        bad = {**good, "source": text}
+        (found,) = folding_problems({"cells": [scaffold, bad]})
+        assert problem in found
+    assert folding_problems({"cells": [cell("x = 1", outputs=[]), good]})
+    for text in ("# @title Solution\nplots.show_images(x)",):
+        drawn = [{"output_type": "display_data", "data": {"image/png": "iVBO"}}]
+        bad = {**good, "source": text, "outputs": drawn}
+        assert "photo" in folding_problems({"cells": [scaffold, bad]})[0]
 
 
 def test_picture_check():

@@ -8,9 +8,7 @@ and it is the pretence that must be mended: nothing else checks devices without 
 import pytest
 import torch
 from pretend_cuda import pretended_cuda
-from tiny_chapters import write_tiny_mnist
 
-import ffutils.files
 from ffutils import Split, load_digits
 
 
@@ -19,20 +17,6 @@ def few():
     """A hundred digits on a GPU, or what passes for one."""
     with pretended_cuda():
         yield Split(*(part[:100] for part in load_digits("cuda")[0]))
-
-
-@pytest.fixture
-def mnist_of(tmp_path, monkeypatch):
-    """Called with a number, puts so many small digits where MNIST and Fashion-MNIST are looked for."""
-
-    def write(count):
-        monkeypatch.setattr(
-            ffutils.files, "MD5", write_tiny_mnist(tmp_path, count, test=120)
-        )
-        monkeypatch.setenv("FF_DATA", str(tmp_path))
-        monkeypatch.delenv("FF_DATASET", raising=False)
-
-    return write
 
 
 @pytest.fixture(autouse=True)

@@ -127,10 +127,15 @@ def interact(function=None, **controls):
     return function
 
 
-def run_chapter(path):
-    """Run all code cells of a notebook; an error names its cell."""
+def run_chapter(path, edit=lambda text: text, **constants):
+    """Run all code cells of a notebook; an error names its cell.
+
+    Args:
+        edit: changes the text of a cell, as a reader would.
+        constants: values that names of the notebook have, whatever it assigns to them.
+    """
     notebook = read(path)
-    smaller = SMALLER.get(path.stem, {})
+    smaller = SMALLER.get(path.stem, {}) | constants
     tiny = Tiny(FEW | smaller)
     space = {"__name__": "__main__"}  # so that cloudpickle takes its functions along
     changes = (
@@ -144,7 +149,7 @@ def run_chapter(path):
         os.environ.pop("FF_STRICT", None)
         for cell in code_cells(notebook):
             name = f"{path.stem}, cell {notebook['cells'].index(cell)}"
-            text = source(cell)
+            text = edit(source(cell))
             linecache.cache[name] = (
                 len(text),
                 None,
