@@ -21,8 +21,11 @@ from ffutils import (
     FFNet,
     Split,
     checks,
+    claims,
     compare,
     data,
+    depth,
+    fast,
     hybrids,
     labels,
     layers,
@@ -58,6 +61,7 @@ def gpu(few, tmp_path):
         settling=recurrent.RecurrentNet(784, 12, 10, 10).to("cuda"),
         mlp=rivals.MLP(784, 12, 10).to("cuda"), targets=rivals.TargetPropNet(784, 12, 10).to("cuda"),
         scores=torch.rand(100, 10, device="cuda"),
+        every=depth.BroadcastNet(784, 12, 10).to("cuda"),
     )  # fmt: skip
 
 
@@ -240,6 +244,32 @@ ON_THE_GPU = {
         gpu.settling, gpu.x
     ),
     "recurrent.recurrent_loss": settled,
+    "depth.BroadcastLayer": lambda gpu: gpu.every.layers[0].neutral(
+        gpu.every.layers[0].sums(gpu.x)
+    ),
+    "depth.BroadcastNet": lambda gpu: gpu.every(gpu.x),
+    "depth.broadcast_goodness_per_layer": lambda gpu: (
+        depth.broadcast_goodness_per_layer(gpu.every, gpu.x)
+    ),
+    "depth.broadcast_step": lambda gpu: depth.broadcast_step(
+        gpu.every,
+        [torch.optim.Adam(layer.parameters()) for layer in gpu.every.layers],
+        gpu.x,
+        gpu.y,
+    ),
+    "fast.broadcast_gradients": lambda gpu: [
+        fast.broadcast_gradients(gpu.every, gpu.x, gpu.y, half=True),
+        *(parameter.grad for parameter in gpu.every.parameters()),
+    ],
+    "fast.ff_gradients": lambda gpu: [
+        fast.ff_gradients(gpu.net, gpu.x, gpu.y),
+        *(parameter.grad for parameter in gpu.net.parameters()),
+    ],
+    "fast.pair_gradients": lambda gpu: fast.pair_gradients(gpu.h, gpu.other, 30.0),
+    "fast.product": lambda gpu: fast.product(gpu.x, gpu.x.T, True),
+    "fast.sum_of_goodness": lambda gpu: fast.sum_of_goodness(
+        gpu.net.layers[1:], gpu.h[:, None].expand(-1, 10, -1), False
+    ),
     "rivals.MLP": lambda gpu: rivals.MLP(784, 9).to("cuda")(gpu.x),
     "rivals.TargetPropNet": lambda gpu: rivals.TargetPropNet(784, 9, 8).to("cuda")(
         gpu.x
@@ -280,6 +310,10 @@ ON_THE_GPU = {
     ),
 }
 ON_THE_CPU = {
+    "fast.fast_train": lambda gpu: [
+        fast.fast_train(net, gpu.few, 2, 40, augment=recipe.jitter, progress=False)
+        for net in (gpu.net, gpu.every)
+    ],
     "data.fixed_order": lambda gpu: data.fixed_order(9),
     "pipeline.train_parallel": in_parallel,
     "rivals.train_steps": lambda gpu: rivals.train_steps(
@@ -325,9 +359,15 @@ NO_TENSOR = {
         gpu.net, gpu.x
     ),
     "checks.warn_of_ties": lambda gpu: checks.warn_of_ties(gpu.scores),
+    "claims.check_claims": lambda gpu: claims.check_claims(
+        "mnist", ("a figure", gpu.x.mean(), {"mnist": (None, 1)}), ("all", gpu.x.all())
+    ),
     "compare.compare": lambda gpu: compare(
         {}, {"lr": 0.01}, sizes=(6, 5), images=60, epochs=1, seeds=(0,)
     ),
+    "fast.bfloat16_is_quicker": lambda gpu: fast.bfloat16_is_quicker(gpu.x.device),
+    "fast.gradients_of": lambda gpu: fast.gradients_of(gpu.every),
+    "fast.images_of": lambda gpu: fast.images_of(gpu.few, 0),
     "plots.show_goodness": draw(histograms),
     "plots.show_images": draw(lambda gpu: plots.show_images(gpu.x[:3], list("abc"))),
     "plots.show_receptive_fields": draw(

@@ -1,0 +1,334 @@
+"""Does depth pay? Three layers against one, and against what else three could be."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from experiments.experiment import Experiment, Fraction, checked
+from experiments.trials.shared import NetTrial, autocast_bf16, judge, layer_scores
+from experiments.trials.supervised import SupervisedConfig, SupervisedTrial
+from ffutils import (
+    FFNet,
+    batches,
+    cosine_decay,
+    hard_negatives,
+    label_goodness_per_layer,
+    pair_loss,
+    train_epoch,
+    wrong_labels,
+)
+from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer, broadcast_step
+from ffutils.layers import full_precision
+from ffutils.rivals import MLP, backprop_step
+from ffutils.training import set_lr
+
+Method = Literal[
+    "label in the image",
+    "independent layers",
+    "label in every layer",
+    "cross-entropy in every layer",
+    "softmax on every layer",
+    "backpropagation",
+]
+
+
+@checked
+class DepthConfig(SupervisedConfig):
+    """What all methods share, and what some have.
+
+    Attributes:
+        method: which of them.
+        random_share: of the negatives, which are drawn at random instead.
+    """
+
+    method: Method = "label in the image"
+    random_share: Fraction = 0.0
+
+
+class LabelInImage(SupervisedTrial):
+    """FF as published: the label is in the image, and nowhere else."""
+
+    @torch.no_grad()
+    def negative_labels(self, net, x, y):
+        hard = super().negative_labels(net, x, y)
+        if not self.config.random_share:
+            return hard
+        random = torch.rand(len(y), device=y.device) < self.config.random_share
+        return torch.where(random, wrong_labels(y), hard)
+
+
+class Alternative(NetTrial):
+    """What the other methods share; a subclass sets `net` and has `step` and `scores`.
+
+    `optimizers` has one for each layer, or one for all of them.
+    """
+
+    augment = SupervisedTrial.augment
+
+    def __init__(self, config: DepthConfig, split):
+        self.config, self.split = config, split
+        self.net = self.make_net(config).to(split.images.device)
+        self.optimizers = [
+            torch.optim.Adam(part.parameters(), lr=config.lr)
+            for part in self.parts(self.net)
+        ]
+
+    @staticmethod
+    def parts(net):
+        return net.layers
+
+    def half(self):
+        return autocast_bf16(
+            self.split.images.device, self.config.precision == "bfloat16"
+        )
+
+    def train_epoch(self, epoch):
+        c = self.config
+        lr = c.lr * cosine_decay(epoch / c.epochs)
+        set_lr(self.optimizers[:1], lr)
+        set_lr(self.optimizers[1:], lr * c.upper_lr_factor)
+        total = 0
+        for x, y in batches(self.split, c.batch_size):
+            with self.half():
+                total += len(x) * self.step(self.augment(x), y)
+        return total / len(self.split.labels)
+
+    @torch.no_grad()
+    def errors(self, split):
+        scores = [self.scores(x) for x in split.images.split(1000)]
+        return judge(layer_scores(torch.cat(scores)), split.labels)
+
+
+class IndependentLayers(Alternative):
+    """Nets of one layer each, which see the image and nothing of one another."""
+
+    @staticmethod
+    def make_net(c):
+        return nn.ModuleList(
+            FFNet(c.network[0], width, label_strength=c.label_strength)
+            for width in c.network[1:]
+        )
+
+    @staticmethod
+    def parts(net):
+        return net
+
+    def train_epoch(self, epoch):
+        c = self.config
+        set_lr(self.optimizers, c.lr * cosine_decay(epoch / c.epochs))
+        with self.half():
+            losses = [
+                train_epoch(
+                    net, [optimizer], self.split, [0], c.batch_size, self.loss_fn,
+                    self.negative_labels, self.augment,
+                )
+                for net, optimizer in zip(self.net, self.optimizers, strict=True)
+            ]  # fmt: skip
+        return torch.cat(losses)
+
+    def loss_fn(self, positive, negative, goodness):
+        return pair_loss(positive, negative, goodness, self.config.scale)
+
+    def negative_labels(self, net, x, y):
+        with autocast_bf16(x.device, enabled=False):
+            return hard_negatives(net, x, y)
+
+    def scores(self, x):
+        return torch.cat([label_goodness_per_layer(net, x) for net in self.net], dim=2)
+
+
+class LabelInEveryLayer(Alternative):
+    """The descendant of chapter 07."""
+
+    @staticmethod
+    def make_net(c):
+        return BroadcastNet(*c.network, label_strength=c.label_strength)
+
+    def step(self, x, y):
+        return broadcast_step(self.net, self.optimizers, x, y, self.config.scale)
+
+    def scores(self, x):
+        return broadcast_goodness_per_layer(self.net, x)
+
+
+class CrossEntropyInEveryLayer(LabelInEveryLayer):
+    """The same layers and goodness, without negatives: a softmax over ten labels."""
+
+    def step(self, x, y):
+        losses = []
+        for layer, optimizer in zip(self.net.layers, self.optimizers, strict=True):
+            sums = layer.sums(x)
+            loss = cross_entropy(self.config.scale * layer.label_goodness(sums), y)
+            x = layer.neutral(sums).detach()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+
+class SoftmaxLayer(nn.Module):
+    """A normalised ReLU layer under a linear softmax of its own."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.units = FFNet(in_features, out_features).layers[0]
+        self.head = nn.Linear(out_features, 10)
+
+    def forward(self, x):
+        h = self.units(x)
+        return h, full_precision(self.head(h))
+
+
+class SoftmaxOnEveryLayer(Alternative):
+    """No goodness at all: each layer learns for a linear softmax of its own."""
+
+    @staticmethod
+    def make_net(c):
+        net = nn.Module()
+        net.layers = nn.ModuleList(SoftmaxLayer(*pair) for pair in pairwise(c.network))
+        return net
+
+    def step(self, x, y):
+        losses = []
+        for layer, optimizer in zip(self.net.layers, self.optimizers, strict=True):
+            h, scores = layer(x)
+            loss = cross_entropy(scores, y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            x = h.detach()
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+    def scores(self, x: Tensor) -> Tensor:
+        found = []
+        for layer in self.net.layers:
+            x, scores = layer(x)
+            found.append(scores.log_softmax(dim=1))
+        return torch.stack(found, dim=2)
+
+
+class Backpropagation(Alternative):
+    """All layers at once, for the cross-entropy of ten scores on top."""
+
+    @staticmethod
+    def make_net(c):
+        return MLP(*c.network)
+
+    @staticmethod
+    def parts(net):
+        return [net]
+
+    def step(self, x, y):
+        return backprop_step(self.net, self.optimizers[0], x, y)
+
+    @torch.no_grad()
+    def errors(self, split):
+        return judge({"output layer": self.net(split.images)}, split.labels)
+
+
+METHODS = {
+    "label in the image": LabelInImage,
+    "independent layers": IndependentLayers,
+    "label in every layer": LabelInEveryLayer,
+    "cross-entropy in every layer": CrossEntropyInEveryLayer,
+    "softmax on every layer": SoftmaxOnEveryLayer,
+    "backpropagation": Backpropagation,
+}
+
+
+class DepthTrial(NetTrial):
+    """The trial of a configuration's method."""
+
+    def __init__(self, config: DepthConfig, split):
+        self.trial = METHODS[config.method](config, split)
+        self.net = self.trial.net
+
+    def train_epoch(self, epoch):
+        return self.trial.train_epoch(epoch)
+
+    def errors(self, split):
+        return self.trial.errors(split)
+
+    def state_dict(self):
+        return self.trial.state_dict()
+
+    def load_state_dict(self, state):
+        self.trial.load_state_dict(state)
+
+
+# ---- Experiments
+
+
+def arms(width: int) -> dict:
+    """What is compared, with layers of one width."""
+    one, three = [784, width], [784, width, width, width]
+    every = {"network": three, "label_strength": 3.0}
+    return {
+        "one layer": {"network": one},
+        "one layer, three times as wide": {"network": [784, 3 * width]},
+        "three layers": {"network": three},
+        "three layers, upper layers untrained": {"network": three, "frozen": [1, 2]},
+        "three layers, half of the negatives random": {
+            "network": three, "random_share": 0.5,
+        },
+        "three layers, negatives hard for the whole net": {
+            "network": three, "negatives": "hard, all layers",
+        },
+        "three layers, negatives from a softmax": {
+            "network": three, "negatives": "hard, softmax",
+        },
+        "three independent layers": {
+            "network": three, "method": "independent layers",
+        },
+        "label in every layer": every | {"method": "label in every layer"},
+        "cross-entropy in every layer": every
+        | {"method": "cross-entropy in every layer"},
+        "softmax on every layer": {
+            "network": three, "method": "softmax on every layer",
+        },
+        "backpropagation, one layer": {"network": one, "method": "backpropagation"},
+        "backpropagation, three layers": {
+            "network": three, "method": "backpropagation",
+        },
+    }  # fmt: skip
+
+
+def depth(name: str, title: str, width: int, dataset: str, **more) -> Experiment:
+    return Experiment(
+        name=name,
+        title=title,
+        trial=DepthTrial,
+        config=DepthConfig(
+            network=(784, width, width, width), epochs=20, precision="bfloat16",
+            dropped_pixels=0.1,
+        ),
+        variants=arms(width),
+        dataset=dataset,
+        stages=("validation_and_test",),
+        **more,
+    )  # fmt: skip
+
+
+NARROW = depth(
+    "depth_narrow", "Does depth pay? Layers of 150", 150, "mnist",
+    seeds=(0, 1, 2, 3, 4), core_hours=1.0,
+)  # fmt: skip
+NARROW_FASHION = depth(
+    "depth_narrow_fashion", "Does depth pay? Layers of 150, Fashion-MNIST", 150,
+    "fashion", seeds=(0, 1, 2, 3, 4), core_hours=1.0,
+)  # fmt: skip
+WIDE = depth(
+    "depth_wide", "Does depth pay? Layers of 1000", 1000, "mnist", seeds=(0, 1, 2),
+    core_hours=3.0,
+)  # fmt: skip
+WIDE_FASHION = depth(
+    "depth_wide_fashion", "Does depth pay? Layers of 1000, Fashion-MNIST", 1000,
+    "fashion", seeds=(0, 1, 2), core_hours=3.0,
+)  # fmt: skip
