@@ -49,16 +49,21 @@ def _row(dataset, text, measured, expected=True):
         verdict = AGREES if measured else DIFFERS
         return text, "yes" if measured else "no", "yes", verdict
     measured = float(measured)
-    shown = f"{measured:.4g}"
+    shown = _number(measured)
     if dataset not in expected:
         return text, shown, UNSTATED, UNSTATED
     low, high = expected[dataset]
     agrees = math.isfinite(measured)
     agrees &= (low is None or measured >= low) and (high is None or measured <= high)
     if low is None:
-        span = f"at most {high:g}"
+        span = f"at most {_number(high)}"
     elif high is None:
-        span = f"at least {low:g}"
+        span = f"at least {_number(low)}"
     else:
-        span = f"{low:g} to {high:g}"
+        span = f"{_number(low)} to {_number(high)}"
     return text, shown, span, AGREES if agrees else DIFFERS
+
+
+def _number(value):
+    """Four digits, or all that are before the point."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.4g}"

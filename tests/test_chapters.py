@@ -28,10 +28,7 @@ ENDING = ["Check yourself", "Summary", "Next", "References"]
 # What each chapter shows of its modules: each name in a cell of its body that is tagged
 # module:NAME. tools/sync.py says which modules those are.
 MIRRORS = {
-    "01_loading_mnist": [
-        "Split", "batches", "load_dataset", "load_digits", "load_mnist",
-        "split_validation",
-    ],
+    "01_loading_mnist": ["Split", "batches", "load_mnist", "split_validation"],
     "02_label_overlay": ["neutral", "overlay", "wrong_labels"],
     "03_normalized_relu_layers": ["FFLayer", "FFNet", "goodness", "normalize"],
     "04_isolated_training": [

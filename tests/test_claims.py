@@ -52,6 +52,11 @@ def test_an_open_end():
     assert [row[3] for row in rows] == [AGREES, DIFFERS]
 
 
+def test_large_numbers_can_be_read():
+    (row,) = check_claims("mnist", ("images", 60_000, {"mnist": (1e4, 1e5)})).rows
+    assert row[1:3] == ["60,000", "10,000 to 100,000"]
+
+
 def test_only_tests_are_strict(monkeypatch):
     wrong = ("layer 1, error in %", 5, RANGES)
     right = ("layer 2, error in %", 2.5, RANGES)
