@@ -422,7 +422,7 @@ def table(record):
 
 
 def headline(record):
-    """The ratios as a Markdown table, for the README."""
+    """The ratios as a Markdown table, for the results page."""
     m = record["machine"]
     lines = [
         f"| One run on {m['device']}, {m['threads']} threads | times as long |",

@@ -1,30 +1,100 @@
-"""Print the tables of the README and the landing page: python -m experiments.tables
+"""Write the tables of results into the pages that show them.
+
+python -m experiments.tables           writes each table between its two markers
+python -m experiments.tables --check   writes nothing, and fails where a page is old
 
 A table is made of what is stored: fewer seeds than were wanted, or a variant or a whole
 experiment that was not run, make a table that says so, and no error.
 """
 
+from __future__ import annotations
+
+import argparse
+import json
+import re
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 from experiments.catalogue import EXPERIMENTS
 from ffutils.results import load_results
 
-UNTRAINED = "control: layers 2 and 3 at their random initial weights, sum of all layers"
-PLAIN_ROWS = {
-    "**sum of all layers**": ("test_error", "sum of all layers"),
-    "sum without layer 1": ("test_error", "sum without layer 1"),
-    "layer 1 alone": ("test_error", "layer 1"),
-    "layer 2 alone": ("test_error", "layer 2"),
-    "layer 3 alone": ("test_error", "layer 3"),
-    UNTRAINED: ("test_error_upper_layers_untrained", "sum of all layers"),
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = "README.md", "index.md", "appendix/results.md"
+# In a page, a table stands between these, and is replaced as a whole.
+BETWEEN = re.compile(r"(?s)(<!-- table: (\w+) -->\n)(?:(?!<!--).)*(<!-- end -->)")
+
+DASH = "–"  # where a record has no such value
+BLURRED = "†"  # a run that normalised its activations in half precision
+SUMS = {
+    "sum of all layers": "Sum of all layers",
+    "sum without layer 1": "Sum without layer 1",
+    "all layers": "All layers",
+    "all layers without layer 1": "All layers without layer 1",
 }
-RIVALS = {
-    "Forward-Forward": "Forward-Forward, chapter 06's recipe without jitter",
-    "backpropagation": "backpropagation",
-    "difference target propagation": "difference target propagation",
-    "target propagation": "target propagation, as first proposed",
-    "output layer alone": "control: hidden layers at their random initial weights",
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: which runs, and what a reader calls them."""
+
+    title: str
+    experiment: str
+    variant: str = "default"
+    errors: str = "test_error"
+
+
+def rows_of(experiment, errors="test_error", titles=str):
+    """A row for each variant of an experiment."""
+    variants = EXPERIMENTS[experiment].variants
+    return [Row(titles(v), experiment, v, errors) for v in variants]
+
+
+TABLES = {
+    "supervised": [
+        Row("Part 1's plain recipe", "plain_recipe"),
+        Row(
+            "Control: the same net with layers 2 and 3 untrained", "plain_recipe",
+            errors="test_error_upper_layers_untrained",
+        ),
+        Row("The algorithm on one page, as it stands", "one_page"),
+        Row(
+            "… with wrong labels that may be true", "one_page",
+            "wrong labels that may be true",
+        ),
+        Row("… without normalisation", "one_page", "no normalisation"),
+        Row("The paper's recipe", "paper_recipe"),
+        Row("Chapter 06's recipe, no jitter", "closing_the_gap"),
+        Row("Chapter 06's recipe, jittered", "jittered"),
+        Row("… for more epochs", "jittered", "more epochs"),
+        Row("The recipe of a widely read article", "published", "the article's"),
+        Row("The most copied public code", "published", "full batch"),
+    ],
+    "rivals": rows_of("rivals"),
+    "milestones": rows_of("milestones"),
+    "unsupervised": [
+        Row("Hybrid images, fully connected", "hybrids"),
+        Row("Hybrid images, local receptive fields", "local_fields"),
+    ],
+    "recurrent": [Row("Recurrent, top-down, iterations 3 to 5", "recurrent")],
+    "iterations": [
+        Row("Judged at one iteration", "recurrent", errors="test_error_by_iteration")
+    ],
+    "ablation": rows_of("ablation"),
+    "tuning": rows_of("rivals_tuning", "validation_error"),
+}  # fmt: skip
+
+# What the methods of chapter 12 optimise; their records name the method alone.
+METHODS = {
+    "Forward-Forward": ("pair", "hard, layer 1"),
+    "backpropagation": ("cross-entropy", DASH),
+    "target propagation": ("targets", DASH),
+    "difference target propagation": ("targets", DASH),
+    "output layer alone": ("cross-entropy", DASH),
 }
+
+
+# ---- What is stored
 
 
 def stored(name: str) -> dict | None:
@@ -41,8 +111,11 @@ def seeds_of(record: dict, variant: str) -> int:
     return sum(run["variant"] == variant for run in record["runs"])
 
 
-def count_of(seeds: int) -> str:
-    return f"{seeds} seed{'s' * (seeds != 1)}"
+def complete(name: str) -> bool:
+    """Whether every run that the catalogue wants is stored."""
+    record, experiment = stored(name), EXPERIMENTS[name]
+    runs = record["runs"] if record else []
+    return {(run["seed"], run["variant"]) for run in runs} >= set(experiment.runs())
 
 
 def spread_cells(error: dict) -> str:
@@ -51,81 +124,260 @@ def spread_cells(error: dict) -> str:
     return f"{error['median']:.2f} % | {least:.2f} to {greatest:.2f} %"
 
 
-def plain_table() -> str:
-    """Part 1's recipe, layer by layer, as a Markdown table."""
-    record = stored("plain_recipe")
-    if record is None:
-        return "No run of `plain_recipe` is stored."
-    lines = [
-        "| Three layers of 500, plain recipe | Test error, median of "
-        f"{count_of(seeds_of(record, 'default'))} | least to greatest |",
-        "|---|---|---|",
-    ]
-    for row, (kind, key) in PLAIN_ROWS.items():
-        error = record["summary"]["default"][kind][key]
-        lines.append(f"| {row} | {spread_cells(error)} |")
-    return "\n".join(lines)
+def shown(error: dict | None, seeds: int) -> str:
+    """A cell: the median, and with several seeds the least and the greatest."""
+    if error is None:
+        return DASH
+    median = f"{error['median']:.2f}"
+    if seeds < 2:
+        return median
+    return f"{median} ({error['least']:.2f}–{error['greatest']:.2f})"
 
 
-def paper_table() -> str:
-    """Every experiment that has a counterpart in the paper, as a Markdown table.
+# ---- What a configuration says, in words
 
-    Those that were not run are left out.
-    """
-    lines = [
-        "| Experiment | Our network, epochs, seeds | Test error | Paper "
-        "| Its network |",
-        "|---|---|---|---|---|",
-    ]
-    for experiment in EXPERIMENTS.values():
-        paper, record = experiment.paper, stored(experiment.name)
-        if not (paper and paper.network and record and seeds_of(record, "default")):
+
+def network_of(config):
+    network = config.get("network", DASH)
+    if isinstance(network, str):
+        return network.replace("x", "×")
+    hidden = network[1:]
+    if len(set(hidden)) == 1:
+        return f"{len(hidden)} × {hidden[0]}"
+    return "-".join(map(str, network))
+
+
+def loss_of(config):
+    loss = METHODS.get(config.get("method"), [config.get("loss", DASH)])[0]
+    if loss == "pair":
+        return f"pair, scale {config['scale']:g}"
+    if loss == "logistic":
+        scale = config["scale"] or "width"
+        return f"logistic, {scale} × (goodness − {config['threshold']:g})"
+    return loss.replace(" x ", " × ").replace(" - ", " − ")
+
+
+def negatives_of(config):
+    if "method" in config:
+        return METHODS[config["method"]][1]
+    return config.get("negatives", DASH)
+
+
+def augmentation_of(config):
+    """How the images are varied in training."""
+    if "dropped_pixels" not in config and "jitter" not in config:
+        return DASH
+    varied = []
+    if config.get("dropped_pixels"):
+        varied.append(f"{100 * config['dropped_pixels']:g} % of the pixels dropped")
+    if config.get("jitter"):
+        varied.append(f"jitter, {config['jitter']} px")
+    return ", ".join(varied) or "none"
+
+
+def images_of(row, config):
+    """How many images a run has learnt from."""
+    held_out = "validation_and_test" in EXPERIMENTS[row.experiment].stages
+    held_out |= row.errors.startswith("validation")
+    return f"{config.get('images', 50_000 if held_out else 60_000):,}"
+
+
+def kind_of(row, config):
+    """How far it is from the paper; the results page explains the words."""
+    if config.get("method", "Forward-Forward") != "Forward-Forward":
+        return "not FF"
+    if row.experiment == "published" or config.get("threshold") == 2:
+        return "public code"
+    if loss_of(config).startswith("pair"):
+        return "descendant"
+    negatives = negatives_of(config)
+    if negatives.startswith("hybrids") or "softmax" in negatives:
+        return "as published"
+    return "simplified"
+
+
+# ---- Tables
+
+
+def order(key):
+    """Layers first, then what was judged otherwise, then the sums."""
+    kinds = ["layer", "output", "iteration", *SUMS]
+    return kinds.index(key if key in SUMS else key.split()[0]), key
+
+
+def table(name: str) -> str:
+    """A table of TABLES in Markdown: a row for each of its runs that are stored."""
+    found = []
+    for row in TABLES[name]:
+        record = stored(row.experiment)
+        if record is None or not seeds_of(record, row.variant):
             continue
-        error = record["summary"]["default"]["test_error"][paper.judge]
-        seeds = seeds_of(record, "default")
-        shown = f"**{error['median']:.2f} %**"
-        if seeds > 1:
-            shown += f" ({error['least']:.2f} to {error['greatest']:.2f})"
-        network = experiment.config.network
-        if not isinstance(network, str):
-            network = "-".join(map(str, network))
-        cells = (
-            experiment.title,
-            f"{network}, {experiment.config.epochs}, {seeds}",
-            shown,
-            f"{paper.test_error:.2f} % (§{paper.section})",
-            paper.network,
-        )
+        config = record["configuration"] | record["variants"].get(row.variant, {})
+        found.append((row, record, config))
+    if not found:
+        missing = dict.fromkeys(row.experiment for row in TABLES[name])
+        return f"No run of {' or '.join(f'`{m}`' for m in missing)} is stored."
+    keys = set().union(
+        *(record["summary"][row.variant][row.errors] for row, record, _ in found)
+    )
+    keys = sorted(keys, key=order)
+    paper = any(paper_cell(row) for row, *_ in found)
+    head = ["What was trained", *(SUMS.get(key, key.capitalize()) for key in keys)]
+    head += ["The paper"] * paper + ["Seeds", "Training images", "Network"]
+    head += ["Epochs", "Loss", "Negatives", "Augmentation", "Kind"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row, record, config in found:
+        seeds = seeds_of(record, row.variant)
+        errors = record["summary"][row.variant][row.errors]
+        cells = [
+            f"{row.title} {BLURRED}" if blurred(record, row.variant) else row.title,
+            *(shown(errors.get(key), seeds) for key in keys),
+            *[paper_cell(row) or DASH] * paper,
+            str(seeds), images_of(row, config), network_of(config),
+            str(config["epochs"]), loss_of(config), negatives_of(config),
+            augmentation_of(config), kind_of(row, config),
+        ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def rivals_table() -> str:
-    """Chapter 12's comparison as a Markdown table.
+def blurred(record, variant):
+    """Whether its runs normalised in half precision, which the upper layers feel."""
+    return any(
+        run["variant"] == variant and "normalized_in" in run for run in record["runs"]
+    )
 
-    A method with fewer seeds than another says how many.
-    """
-    record, config = stored("rivals"), EXPERIMENTS["rivals"].config
-    if record is None:
-        return "No run of `rivals` is stored."
-    most = max(seeds_of(record, variant) for variant in RIVALS)
-    lines = [
-        f"| Three layers of {config.network[1]}, {config.images:,} images, "
-        f"{config.epochs} epochs | Test error, median of {count_of(most)} "
-        "| least to greatest |",
-        "|---|---|---|",
-    ]
-    for variant, title in RIVALS.items():
-        seeds = seeds_of(record, variant)
+
+def paper_cell(row):
+    """The paper's figure, beside the runs that were made to compare with it."""
+    paper = EXPERIMENTS[row.experiment].paper
+    compared = row.variant == "default" and row.errors == "test_error"
+    if not (paper and paper.test_error and compared):
+        return ""
+    network = "" if paper.network is None else f"; {paper.network}"
+    return f"{paper.test_error:.2f} (§{paper.section}{network})"
+
+
+# ---- The small table of the landing page and the README
+
+PART_1 = Row("**Forward-Forward, part 1**, 3 × 500", "plain_recipe")
+CHAPTER_06 = Row("Forward-Forward, chapter 06, 3 × 500", "rivals", "Forward-Forward")
+BACKPROP = Row("*Backpropagation, the same terms*", "rivals", "backpropagation")
+BEST = Row("**Forward-Forward at its best**, 3 × 1000", "closing_the_gap")
+UNMEASURED = "*Backpropagation, the same terms*"
+HEAD = (
+    "Test error on MNIST, %", "Layers 1 · 2 · 3 alone", "Sum of all layers",
+    "Sum without layer 1", "Seeds",
+)  # fmt: skip
+
+
+def headline() -> str:
+    """One sentence, the table, and how it was measured."""
+    rows, configs, medians = [], {}, {}
+    for row in (PART_1, CHAPTER_06, BACKPROP, BEST):
+        record = stored(row.experiment)
+        seeds = seeds_of(record, row.variant) if record else 0
         if not seeds:
             continue
-        errors = record["summary"][variant]["test_error"]
-        error = errors.get("sum of all layers", errors.get("output layer"))
-        fewer = f" ({count_of(seeds)})" * (seeds < most)
-        lines.append(f"| {title}{fewer} | {spread_cells(error)} |")
+        errors = record["summary"][row.variant]["test_error"]
+        layers = [errors[key] for key in sorted(errors) if key.startswith("layer ")]
+        output = errors.get("output layer")
+        whole = output or errors["sum of all layers"]
+        medians[row] = f"{whole['median']:.2f} %"
+        configs[row] = record["configuration"] | record["variants"].get(row.variant, {})
+        cells = [
+            f"{row.title} {BLURRED}" if blurred(record, row.variant) else row.title,
+            " · ".join(f"{layer['median']:.2f}" for layer in layers) or DASH,
+            f"output: {shown(whole, seeds)}" if output else shown(whole, seeds),
+            shown(errors.get("sum without layer 1"), seeds),
+            str(seeds),
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    rows.append(f"| {UNMEASURED} | {DASH} | not measured | {DASH} | {DASH} |")
+    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|", *rows]
+    if len(medians) == 4:
+        sentence = (
+            f"**The plain algorithm gets {medians[PART_1]} of MNIST's test images "
+            f"wrong. With a loss on pairs and hard negatives it gets "
+            f"{medians[CHAPTER_06]} wrong, and backpropagation {medians[BACKPROP]} on "
+            "the same terms.**"
+        )
+        lines = [sentence, "", *lines, "", how_measured(configs)]
     return "\n".join(lines)
 
 
+def how_measured(configs):
+    """The note below the small table."""
+    part_1, fair, best = (configs[row] for row in (PART_1, CHAPTER_06, BEST))
+    tries = EXPERIMENTS["rivals_tuning"].variants
+    tries = sum(name.startswith("backpropagation:") for name in tries)
+    note = (
+        "Medians; in brackets the least and the greatest. The label is the one with "
+        "the largest goodness: in one layer, in the sum of all layers, or in the sum "
+        "without layer 1, which is the paper's rule. No row knows which pixels are "
+        f"neighbours. Part 1: {images_of(PART_1, part_1)} images, {part_1['epochs']} "
+        f"epochs. Chapter 06 and backpropagation: {images_of(CHAPTER_06, fair)} "
+        f"images, {fair['epochs']} epochs, {augmentation_of(fair)}, {tries} tries "
+        f"each at the settings. At its best: {images_of(BEST, best)} images, "
+        f"{best['epochs']} epochs, {augmentation_of(best)}."
+    )
+    if blurred(stored(BEST.experiment), BEST.variant):
+        note += f" {BLURRED} {BLUR}"
+    return note
+
+
+BLUR = (
+    "Normalised in half precision, which blurs what the layers above the first see: "
+    "no claim about depth rests on such a row until it has been run again."
+)
+
+
+def benchmarked(kind) -> str:
+    """What the benchmark stored, as one of its two tables."""
+    from experiments import benchmark  # here, since it imports this module
+
+    text = (ROOT / "experiments" / "benchmark.json").read_text(encoding="utf-8")
+    return getattr(benchmark, kind)(json.loads(text))
+
+
+def make(name: str) -> str:
+    """The table of this name."""
+    match name:
+        case "headline":
+            return headline()
+        case "ratios":
+            return benchmarked("headline")
+        case "benchmark":
+            return benchmarked("table")
+    return table(name)
+
+
+def renewed(text: str) -> str:
+    """A page's text with each of its tables as it is made today."""
+    return BETWEEN.sub(lambda old: f"{old[1]}\n{make(old[2])}\n\n{old[3]}", text)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.tables", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args().check
+    old = False
+    for page in PAGES:
+        path = ROOT / page
+        before = path.read_text(encoding="utf-8")
+        after = renewed(before)
+        if before == after:
+            continue
+        old = True
+        print(f"{'old' if check else 'written'}: {page}")
+        if not check:
+            path.write_text(after, encoding="utf-8")
+    if not old:
+        print("every table is as stored")
+    return int(old and check)
+
+
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")  # the pages', whatever the terminal's
-    print(plain_table(), paper_table(), rivals_table(), sep="\n\n")
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Chapter 03: a layer that forgets the length of its input, and its goodness."""
+"""Chapter 03: goodness, normalisation, a layer, and a net that keeps its pieces."""
 
 from __future__ import annotations
 

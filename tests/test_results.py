@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import benchmark
+from experiments import benchmark, tables
 from experiments.catalogue import EXPERIMENTS
 from experiments.runner import RESULTS, new_record, read, summary
-from experiments.tables import paper_table, plain_table, rivals_table
 from ffutils.results import load_results
 
 ROOT = Path(__file__).parent.parent
@@ -36,43 +35,143 @@ def seeds_of(name, variant="default"):
 
 # ---- What the pages show
 
-
-def rows(text):
-    """The rows of all tables on a page, by their first cell."""
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    return {line.split(" | ")[0]: line for line in lines}
+SHOWN = [row for rows in tables.TABLES.values() for row in rows]
+WHY = "chapters/why_forward_forward.md"
 
 
-def seeds_shown(row, head):
-    """How many seeds a row of a page's table says that it is made of."""
-    in_head, in_row = re.search(r"of (\d+) seeds?", head), re.search(r", (\d+) \|", row)
-    return int((in_head or in_row)[1])
+def page_text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "index.md"])
-@pytest.mark.parametrize("table", [plain_table, paper_table, rivals_table])
-def test_pages_show_the_tables_of_the_stored_runs(table, page):
+def blocks(text):
+    """What stands between the markers of each table of a page, by its name."""
+    return {found[2]: found[0] for found in tables.BETWEEN.finditer(text)}
+
+
+def rows(block):
+    """The rows of a block that say how many seeds they are of, by their first cell.
+
+    A row is a dictionary, by the columns' names, of the cells that are no dash.
+    """
+    lines = [line for line in block.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip("| ") for cell in line.split(" | ")] for line in lines]
+    head = cells[0] if cells else []
+    made = [dict(zip(head, row, strict=True)) for row in cells[1:]]
+    return {
+        row[head[0]].removesuffix(tables.BLURRED).strip(): {
+            name: cell for name, cell in row.items() if cell != tables.DASH
+        }
+        for row in made
+        if row.get("Seeds", tables.DASH) != tables.DASH
+    }
+
+
+@pytest.mark.parametrize("page", tables.PAGES)
+def test_pages_show_the_tables_of_the_stored_runs(page):
     """A row that the page has from more seeds than are stored here is left alone."""
-    shown = rows((ROOT / page).read_text(encoding="utf-8"))
-    if not table().startswith("|"):
-        pytest.skip(table())
-    head, _, *lines = table().splitlines()
-    head_shown = shown[head.split(" | ")[0]]
-    for line in lines:
-        row = shown.get(line.split(" | ")[0], "")
-        if row and seeds_shown(row, head_shown) > seeds_shown(line, head):
-            continue
-        paste = "paste: python -m experiments.tables"
-        assert (row, head_shown) == (line, head), paste
+    text, write = page_text(page), "run: python -m experiments.tables"
+    renewed = tables.renewed(text)
+    assert blocks(text), "no table"
+    if all(tables.complete(row.experiment) for row in SHOWN):
+        assert text == renewed, write
+    made = blocks(renewed)
+    for name, block in blocks(text).items():
+        shown = rows(block)
+        for key, row in rows(made[name]).items():
+            before = shown.get(key, {"Seeds": "0"})
+            if int(before["Seeds"]) <= int(row["Seeds"]):
+                assert before == row, write
 
 
-def test_chapter_00_quotes_the_headline():
-    if len(seeds_of("plain_recipe")) < 5:
-        pytest.skip("the chapter quotes five seeds")
-    error = load_results("plain_recipe")["summary"]["default"]["test_error"]
-    median = error["sum of all layers"]["median"]
-    page = (ROOT / "chapters" / "why_forward_forward.md").read_text(encoding="utf-8")
-    assert f"{median:.2f} % over five seeds" in page
+def test_the_results_page_has_every_variant_of_every_experiment():
+    shown = {(row.experiment, row.variant) for row in SHOWN}
+    assert shown == {
+        (name, variant) for name, one in EXPERIMENTS.items() for variant in one.variants
+    }
+    assert set(blocks(page_text("appendix/results.md"))) >= tables.TABLES.keys()
+
+
+def test_tables_have_every_layer_that_a_record_has():
+    for name, rows in tables.TABLES.items():
+        made = tables.table(name)
+        for row in rows:
+            record = tables.stored(row.experiment)
+            if record is None or not tables.seeds_of(record, row.variant):
+                continue
+            for key in record["summary"][row.variant][row.errors]:
+                assert tables.SUMS.get(key, key.capitalize()) in made.splitlines()[0]
+
+
+def test_landing_page_and_readme_have_the_same_small_table():
+    assert blocks(page_text("index.md")) == blocks(page_text("README.md"))
+    assert "headline" in blocks(page_text("index.md"))
+
+
+def median(name, variant="default", judge="sum of all layers"):
+    error = load_results(name)["summary"][variant]["test_error"][judge]
+    return f"{error['median']:.2f} %"
+
+
+def test_pages_quote_the_stored_medians():
+    quoted = "plain_recipe", "rivals", "closing_the_gap"
+    if not all(map(tables.complete, quoted)):
+        pytest.skip("the pages quote more seeds than are stored")
+    plain, best = median("plain_recipe"), median("closing_the_gap")
+    recipe = median("rivals", "Forward-Forward")
+    backprop = median("rivals", "backpropagation", "output layer")
+    why, index = page_text(WHY), page_text("index.md")
+    rows = re.findall(r"^\|(.+?)\|.*\| (\S+ %) \|$", why, re.MULTILINE)
+    assert [error for _, error in rows[:4]] == [plain, recipe, best, backprop]
+    without = median("closing_the_gap", judge="sum without layer 1")
+    assert f"leaves layer 1 out, it is {without}." in why
+    assert f"{plain} test error with the plain algorithm, {recipe} with" in index
+    assert f"{best} at its best. Backpropagation has {backprop}" in index
+    layer_1 = median("plain_recipe", judge="layer 1")
+    assert f"(medians {plain} and {layer_1})" in index
+    layer_1 = median("rivals", "Forward-Forward", "layer 1")
+    assert f"layer 1 alone has {layer_1}, the sum {recipe}." in index
+    layer_1 = median("closing_the_gap", judge="layer 1")
+    assert f"layer 1 alone has {layer_1}, the sum {best}." in index
+
+
+def test_pages_quote_the_benchmark():
+    record = json.loads(page_text("experiments/benchmark.json"))
+    rows = {row["title"]: row for row in record["rows"]}
+    ours, backprop = rows[benchmark.FF], rows[benchmark.BACKPROP]
+    ratio = f"an epoch takes {record['ratios']['ff_over_backprop_per_epoch']:.1f} times"
+    assert ratio in page_text(WHY) and ratio in page_text("index.md")
+    epochs = {row["to_error"]["1.5 %"]["epochs"] for row in (ours, backprop)}
+    (epochs,) = epochs
+    assert f"1.5 % error on held-out images after {epochs} epochs" in page_text(WHY)
+    key = "predict_images_per_second"
+    assert round(backprop[key] / ours[key]) == 12 and "a twelfth" in page_text(WHY)
+
+
+def test_pages_quote_chapter_10_on_sleep():
+    outputs = page_text("chapters/10_recurrent_top_down.ipynb")
+    found = re.findall(r"(\d+) batches of day, then of night: +([\d.]+) %", outputs)
+    percent = {int(batches): f"{float(error):.0f} %" for batches, error in found}
+    text = page_text(WHY)
+    assert f"it gets {percent[1]} of the validation images wrong." in text
+    assert f"followed by 64 negative ones, it gets {percent[64]} wrong" in text
+    index = page_text("index.md")
+    assert f"64 negative ones leave {percent[64]} of the images wrong" in index
+    assert f"taking turns, {percent[1]}." in index
+
+
+def test_the_essay_ends_on_the_code_of_the_one_page():
+    notebook = json.loads(page_text("chapters/00_one_page.ipynb"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = "\n".join("".join(cell["source"]) for cell in cells)
+    printed = "".join(
+        "".join(output.get("text", "")) for cell in cells for output in cell["outputs"]
+    )
+    essay = page_text(WHY)
+    (loop,) = re.findall(r"```python\n(.*?)```", essay, re.DOTALL)
+    (errors,) = re.findall(r"```text\n(.*?)```", essay, re.DOTALL)
+    lines = {line.strip() for line in code.splitlines()}
+    assert all(line.strip() in lines for line in loop.splitlines())
+    assert errors.strip() in printed
 
 
 def test_depth_helps_in_every_seed_as_the_pages_say():
@@ -202,11 +301,12 @@ def copy(tmp_path):
     for name in ("experiments", "ffutils", "tools", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", "browser", "lab", "devices")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    for name in ("README.md", "index.md", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "chapters").mkdir()
-    for name in ("why_forward_forward.md", "00_one_page.ipynb"):
-        shutil.copy(ROOT / "chapters" / name, tmp_path / "chapters")
+    for name in ("chapters", "appendix"):
+        (tmp_path / name).mkdir()
+    chapters = "00_one_page.ipynb", "10_recurrent_top_down.ipynb"
+    chapters = [WHY, *(f"chapters/{name}" for name in chapters)]
+    for name in (*tables.PAGES, *chapters, "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -220,11 +320,17 @@ def run_in(folder, *arguments):
 
 
 def check_nothing_is_red(folder):
-    """This file's tests and the one page's, apart from these."""
+    """This file's tests and the one page's, apart from these.
+
+    Returns the tables that are written from what is left, and the overview of runs.
+    """
     tests = "tests/test_results.py", "tests/test_one_page.py"
     chosen = "-k", "not fewer and not wheel and not learns"
     run_in(folder, "pytest", "-q", "-p", "no:cacheprovider", *tests, *chosen)
-    return run_in(folder, "experiments.tables"), run_in(folder, "experiments", "--list")
+    run_in(folder, "experiments.tables")
+    assert "as stored" in run_in(folder, "experiments.tables", "--check")
+    page = (folder / "appendix" / "results.md").read_text(encoding="utf-8")
+    return blocks(page), run_in(folder, "experiments", "--list")
 
 
 def test_fewer_seeds_turn_nothing_red(copy):
@@ -235,21 +341,23 @@ def test_fewer_seeds_turn_nothing_red(copy):
             continue
         record |= {"runs": runs, "summary": summary(runs)}
         path.write_text(json.dumps(record), encoding="utf-8")
-    tables, overview = check_nothing_is_red(copy)
+    made, overview = check_nothing_is_red(copy)
     if len(seeds_of("plain_recipe")) == 5:
-        assert "plain recipe | Test error, median of 4 seeds |" in tables
+        assert "| 4 | 60,000 | 3 × 500 | 15 |" in made["supervised"]
+        assert "| 4 |" in made["headline"]
     if seeds_of("rivals", "backpropagation") == {0, 1, 2}:
-        assert "20 epochs | Test error, median of 2 seeds |" in tables
+        assert "| 2 | 50,000 | 3 × 500 | 20 |" in made["rivals"]
         assert re.search(r"rivals .* 2 / 3 +0\.17\n", overview)
 
 
 def test_a_missing_file_is_no_fewer_than_no_run_at_all(copy):
     for name in ("plain_recipe", "hybrids", "rivals", "one_page"):
         (copy / "ffutils" / "stored_results" / f"{name}.json").unlink(missing_ok=True)
-    tables, overview = check_nothing_is_red(copy)
-    assert "No run of `plain_recipe` is stored." in tables
-    assert "No run of `rivals` is stored." in tables
-    assert "fully connected" not in tables
+    made, overview = check_nothing_is_red(copy)
+    assert "plain recipe" not in made["supervised"]
+    assert "part 1" not in made["headline"]
+    assert "No run of `rivals` is stored." in made["rivals"]
+    assert "fully connected" not in made["unsupervised"]
     assert re.search(r"plain_recipe .* 0 / 5 +0\.40\n", overview)
 
 
@@ -263,8 +371,10 @@ def test_a_variant_with_fewer_seeds_says_so(monkeypatch):
     ]
     record["summary"] = summary(record["runs"])
     monkeypatch.setattr("experiments.tables.load_results", lambda name: record)
-    table = rivals_table()
-    assert "| backpropagation (1 seed) |" in table and "control" not in table
+    made = rows(tables.table("rivals"))
+    seeds = {name: row["Seeds"] for name, row in made.items()}
+    assert seeds["backpropagation"] == "1" and seeds["Forward-Forward"] == "3"
+    assert "output layer alone" not in made
 
 
 # ---- Where there is no repository

@@ -186,3 +186,19 @@ def test_a_flipbook_turns_with_the_keyboard(watch):
             assert frames.nth(1).is_visible() and not frames.nth(0).is_visible()
             assert slider.bounding_box()["height"] >= 24
     assert watched.problems == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_has_the_sentence_the_pad_and_three_links(
+    width, height, watch
+):
+    watched = watch("light", width)
+    page = watched.open("index.html")
+    page.locator(".ff-draw-pad").wait_for()
+    ends = {
+        name: page.locator(name).first.bounding_box()
+        for name in ("article h1", ".ff-lead", ".ff-links", ".ff-draw-pad")
+    }
+    assert all(box["y"] + box["height"] <= height for box in ends.values()), ends
+    links = page.locator(".ff-links a").all_inner_texts()
+    assert links == ["The algorithm on one page", "Read", "Run"]
