@@ -63,7 +63,7 @@ def test_a_chapter_runs_with_each_value_that_it_offers(path, number, few_images)
     run_chapter(path, taking(number))
 
 
-HAVE_EPOCHS = [p for p in PART_1 if "EPOCHS = " in p.read_text(encoding="utf-8")]
+HAVE_EPOCHS = [p for p in PART_1 if "EPOCHS" in p.read_text(encoding="utf-8")]
 
 
 @pytest.mark.filterwarnings("ignore")
