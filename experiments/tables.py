@@ -57,6 +57,10 @@ TABLES = {
             "Control: the same net with layers 2 and 3 untrained", "plain_recipe",
             errors="test_error_upper_layers_untrained",
         ),
+        Row(
+            "Control: three first layers, trained apart", "plain_recipe",
+            "independent layers",
+        ),  # fmt: skip
         Row("The algorithm on one page, as it stands", "one_page"),
         Row(
             "… with wrong labels that may be true", "one_page",

@@ -1,4 +1,8 @@
-"""The plain recipe of chapters 01-05; its control has untrained upper layers."""
+"""The plain recipe of chapters 01-05, and its controls.
+
+One has untrained upper layers; the other has three first layers in place of three
+layers, each with random weights and wrong labels of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from typing import Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
+from torch import nn
 
 from experiments.experiment import Config, Experiment, Paper, Widths, checked
-from experiments.trials.shared import NetTrial, judge, net_scores
-from ffutils import FFNet, train_epoch
+from experiments.trials.shared import NetTrial, judge, layer_scores, net_scores
+from ffutils import FFNet, label_goodness_per_layer, train_epoch
 
 
 @checked
@@ -25,9 +30,14 @@ class PlainConfig(Config):
     lr: PositiveFloat = 0.001
     batch_size: PositiveInt = 256
     epochs: PositiveInt = 15
+    layers: Literal["stacked", "independent"] = "stacked"
 
 
 class PlainTrial(NetTrial):
+    def __new__(cls, config: PlainConfig, split):
+        independent = config.layers == "independent"
+        return super().__new__(IndependentTrial if independent else cls)
+
     def __init__(self, config: PlainConfig, split):
         self.config, self.split = config, split
         self.net = FFNet(*config.network, label_strength=config.label_strength)
@@ -59,13 +69,42 @@ class PlainTrial(NetTrial):
         self.untrained.load_state_dict(state["untrained"])
 
 
+class IndependentTrial(PlainTrial):
+    """As many nets of one layer: all of them see the image, and none another net."""
+
+    def __init__(self, config: PlainConfig, split):
+        self.config, self.split = config, split
+        pixels, *widths = config.network
+        self.net = nn.ModuleList(
+            FFNet(pixels, width, label_strength=config.label_strength)
+            for width in widths
+        ).to(split.images.device)
+        self.optimizers = [
+            torch.optim.Adam(net.parameters(), lr=config.lr) for net in self.net
+        ]
+
+    def train_epoch(self, epoch):
+        losses = [
+            train_epoch(net, [optimizer], self.split, [0], self.config.batch_size)
+            for net, optimizer in zip(self.net, self.optimizers, strict=True)
+        ]
+        return torch.cat(losses)
+
+    def errors(self, split):
+        scores = [label_goodness_per_layer(net, split.images) for net in self.net]
+        return judge(layer_scores(torch.cat(scores, dim=2)), split.labels)
+
+    state_dict, load_state_dict = NetTrial.state_dict, NetTrial.load_state_dict
+
+
 PLAIN_RECIPE = Experiment(
     name="plain_recipe",
     title="Supervised, the plain recipe of part 1",
     paper=Paper(section="3.3, without its hard negatives"),
     trial=PlainTrial,
     config=PlainConfig(),
+    variants={"default": {}, "independent layers": {"layers": "independent"}},
     seeds=(0, 1, 2, 3, 4),
     stages=("validation", "test"),
-    core_hours=0.4,
+    core_hours=0.7,
 )
