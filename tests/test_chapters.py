@@ -323,7 +323,7 @@ def test_a_chapter_is_for_reading(name):
 def test_the_body_ends_in_claims_that_hold(name):
     body = part(read(ROOT / "chapters" / f"{name}.ipynb")["cells"], "body")
     last = body[-1]
-    assert "check_claims(" in source(last) and "hide-input" in tags(last)
+    assert "check_claims(" in source(last) and "hide-cell" in tags(last)
     (output,) = last["outputs"]
     text = "".join(output["data"]["text/plain"])
     assert text.count("✓") > 3 and "differs" not in text
