@@ -316,6 +316,42 @@ def depth(name: str, title: str, width: int, dataset: str, **more) -> Experiment
     )  # fmt: skip
 
 
+# What each arm's settings are chosen by: eight tries for each, on the validation split.
+ONE_RATE = [{"lr": lr} for lr in (0.0003, 0.001, 0.003, 0.01)]
+TWO_RATES = [
+    {"lr": lr, "upper_lr_factor": factor}
+    for lr in (0.001, 0.003)
+    for factor in (1 / 3, 1.0)
+]  # fmt: skip
+
+
+def tries(width: int) -> dict:
+    """Every arm with each of its settings, by name."""
+    found = {}
+    for arm, changes in arms(width).items():
+        layered = len(changes["network"]) > 2 and changes.get("method") not in (
+            "backpropagation", "independent layers",
+        )  # fmt: skip
+        for rates in TWO_RATES if layered else ONE_RATE:
+            for dropped in (0.0, 0.1):
+                more = rates | {"dropped_pixels": dropped}
+                told = ", ".join(
+                    f"{k.replace('_', ' ')} {v:.2g}" for k, v in more.items()
+                )
+                found[f"{arm}: {told}"] = changes | more
+    return found
+
+
+DEPTH_TUNING = Experiment(
+    name="depth_tuning",
+    title="Does depth pay? The tries on the validation split",
+    trial=DepthTrial,
+    config=DepthConfig(network=(784, 150, 150, 150), epochs=20, precision="bfloat16"),
+    variants=tries(150),
+    seeds=(0,),
+    stages=("validation",),
+    core_hours=1.3,
+)
 NARROW = depth(
     "depth_narrow", "Does depth pay? Layers of 150", 150, "mnist",
     seeds=(0, 1, 2, 3, 4), core_hours=1.0,
