@@ -6,6 +6,7 @@ later chapters are imported from their file: `from ffutils.rivals import MLP`.
 
 import torch
 
+from ffutils.checks import check_number_formats
 from ffutils.compare import compare
 from ffutils.data import (
     Split,
@@ -49,6 +50,8 @@ from ffutils.training import (
     train_layer,
 )
 
+# Before the next line, or some versions of NumPy warn of it when they are first asked.
+check_number_formats()
 # Numbers below 1e-38 count as 0 from here on, in this process. As training goes on they
 # turn up in gradients and in Adam's averages, and a CPU is so slow with them that an
 # epoch comes to take twice as long; the weights are the same without them.

@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -127,6 +128,15 @@ def check_dataset(name):
             f"unknown data set {name!r}: expected 'auto', 'mnist', 'fashion' or "
             "'digits' (see FF_DATASET)"
         )
+
+
+def check_number_formats():
+    """Let NumPy look at its number formats while the smallest numbers still count.
+
+    NumPy 2.1 does so when it is first asked, and then warns that they are zero.
+    """
+    for name in ("float32", "float64"):
+        np.finfo(name)
 
 
 def check_number(name, value, low, high=math.inf, ends="[]"):

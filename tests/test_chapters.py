@@ -298,6 +298,8 @@ def folding_problems(notebook):
                 problems.append(f"a folded cell must begin with # @title: {place}")
             if cell["metadata"].get("cellView") != "form":
                 problems.append(f"Colab does not fold it without cellView: {place}")
+            if not cell["metadata"].get("jupyter", {}).get("source_hidden"):
+                problems.append(f"JupyterLab does not fold it: {place}")
         if "solution" in tags(cell):
             if "..." not in source(before):
                 problems.append(f"no scaffold stands before a solution: {place}")
@@ -549,7 +551,7 @@ def test_reading_check():
 def test_folding_check():
     scaffold = cell("mine = ...", outputs=[])
     good = cell("# @title Solution\nx = 1", "code", "hide-cell", "solution", outputs=[])
-    good["metadata"]["cellView"] = "form"
+    good["metadata"] |= {"cellView": "form", "jupyter": {"source_hidden": True}}
     assert not folding_problems({"cells": [scaffold, good]})
     for text, problem in (
         ("x = 1", "# @title"),

@@ -2,6 +2,8 @@
 
 import ast
 import io
+import subprocess
+import sys
 import tokenize
 from pathlib import Path
 from types import SimpleNamespace
@@ -383,3 +385,13 @@ def test_another_default_device_changes_nothing(name, tmp_path, monkeypatch):
     finally:
         torch.set_default_device(None)
     assert same(expected, result)
+
+
+def test_the_import_leads_to_no_warning_of_numpys():
+    """Which older versions give once the smallest numbers count as 0."""
+    code = "import ffutils, numpy; [numpy.finfo(k) for k in ('float32', 'float64')]"
+    ended = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr

@@ -363,7 +363,7 @@ def test_a_missing_file_is_no_fewer_than_no_run_at_all(copy):
     assert "part 1" not in made["headline"]
     assert "No run of `rivals` is stored." in made["rivals"]
     assert "fully connected" not in made["unsupervised"]
-    assert re.search(r"plain_recipe .* 0 / 5 +0\.40\n", overview)
+    assert re.search(r"plain_recipe .* 0 / 5 +0\.70\n", overview)
 
 
 def test_a_variant_with_fewer_seeds_says_so(monkeypatch):

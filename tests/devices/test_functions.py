@@ -360,7 +360,9 @@ NO_TENSOR = {
     ),
     "checks.warn_of_ties": lambda gpu: checks.warn_of_ties(gpu.scores),
     "claims.check_claims": lambda gpu: claims.check_claims(
-        "mnist", ("a figure", gpu.x.mean(), {"mnist": (None, 1)}), ("all", gpu.x.all())
+        "mnist",
+        ("a figure", gpu.x.mean(), {"mnist": (None, 1)}),
+        ("all", gpu.x.isfinite().all()),
     ),
     "compare.compare": lambda gpu: compare(
         {}, {"lr": 0.01}, sizes=(6, 5), images=60, epochs=1, seeds=(0,)
@@ -392,8 +394,8 @@ NO_TENSOR = {
 CALLS = ON_THE_GPU | ON_THE_CPU | NO_TENSOR
 # Those that are handed no tensor and make none.
 WITHOUT = {
-    "checks": {"advice_for", "check_count", "check_dataset", "check_layer", "check_number", "check_sizes", "kind",
-               "warn_caller"},
+    "checks": {"advice_for", "check_count", "check_dataset", "check_layer", "check_number", "check_number_formats",
+               "check_sizes", "kind", "warn_caller"},
     "local": {"check_fields"},
     "pipeline": {"assign_layers", "check_processes", "clock", "end_with_parent"},
     "plots": {"flipbook", "picture", "use_style"},
