@@ -20,7 +20,9 @@ from experiments.catalogue import EXPERIMENTS
 from ffutils.results import load_results
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = "README.md", "index.md", "appendix/results.md"
+PAGES = (
+    "README.md", "index.md", "chapters/why_forward_forward.md", "appendix/results.md",
+)  # fmt: skip
 # In a page, a table stands between these, and is replaced as a whole.
 BETWEEN = re.compile(r"(?s)(<!-- table: (\w+) -->\n)(?:(?!<!--).)*(<!-- end -->)")
 
@@ -120,12 +122,6 @@ def complete(name: str) -> bool:
     record, experiment = stored(name), EXPERIMENTS[name]
     runs = record["runs"] if record else []
     return {(run["seed"], run["variant"]) for run in runs} >= set(experiment.runs())
-
-
-def spread_cells(error: dict) -> str:
-    """Two cells of a table: the median, and the least to the greatest."""
-    least, greatest = error["least"], error["greatest"]
-    return f"{error['median']:.2f} % | {least:.2f} to {greatest:.2f} %"
 
 
 def shown(error: dict | None, seeds: int) -> str:

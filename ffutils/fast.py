@@ -154,7 +154,7 @@ def fast_train(
     """Train all layers by the recipe, each on a loss of its own, gradients written out.
 
     The recipe is the loss on pairs, hard negatives, Adam, and a rate that falls along
-    half a cosine from step to step. Ctrl-C ends it and keeps what has been learnt.
+    half a cosine. Ctrl-C ends it and keeps what has been learnt.
 
     Args:
         net: an `FFNet` by the book, or a `BroadcastNet`.
@@ -183,9 +183,8 @@ def fast_train(
     try:
         for epoch in range(epochs):
             started, total, count = time.perf_counter(), 0, 0
+            set_lr([optimizer], lr * cosine_decay(epoch / epochs))
             for x, y in batches(data, batch_size, device=device):
-                done = (epoch + count / images_of(data, count)) / epochs
-                set_lr([optimizer], lr * cosine_decay(min(done, 1)))
                 x = x if augment is None else augment(x)
                 total = total + len(x) * gradients(net, x, y, half=half)
                 count += len(x)
@@ -198,11 +197,6 @@ def fast_train(
     except KeyboardInterrupt:
         print_stopped()
     return losses
-
-
-def images_of(data, count: int) -> int:
-    """How many images an epoch has; of an iterable that cannot tell, what has come."""
-    return len(data.images) if hasattr(data, "images") else count + 1
 
 
 def gradients_of(net) -> Callable:

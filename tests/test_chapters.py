@@ -277,7 +277,7 @@ def reading_problems(notebook, most_words):
 
 
 def names_bound(cell):
-    """What a cell defines or assigns, at its top level."""
+    """What a cell defines or assigns, within its functions as well."""
     names = set()
     for node in ast.walk(parse(source(cell))):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch.nn.functional import softplus
 
-from experiments.tables import spread_cells, stored
+from experiments.tables import stored
 from experiments.trials import one_page
 from ffutils import (
     FFNet,
@@ -173,7 +173,8 @@ def test_each_edit_is_quoted_as_it_was_measured(variant):
 def test_the_text_quotes_the_stored_seeds():
     record = five_seeds("default")
     for key, error in record["summary"]["default"]["test_error"].items():
-        assert f"| {key} | {spread_cells(error)} |" in PROSE
+        span = f"{error['least']:.2f} to {error['greatest']:.2f} %"
+        assert f"| {key} | {error['median']:.2f} % | {span} |" in PROSE
     errors = [
         run["test_error"] for run in record["runs"] if run["variant"] == "default"
     ]

@@ -1,7 +1,8 @@
 """Run a chapter's code on a few images, in this process.
 
 Only what cannot hold at that size is changed: of `assert claim` the claim is computed, and
-no longer believed; nor does a table of claims stop the chapter. All else is the chapter's own code, cell by cell, solutions included.
+no longer believed; nor does a table of claims stop the chapter. All else is the chapter's
+own code, cell by cell, solutions included.
 """
 
 import ast

@@ -10,14 +10,20 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from experiments.experiment import Experiment, Fraction, checked
-from experiments.trials.shared import NetTrial, autocast_bf16, judge, layer_scores
+from experiments.trials.shared import (
+    NetTrial,
+    autocast_bf16,
+    judge,
+    layer_scores,
+    nets_of_one_layer,
+    scores_of_nets,
+)
 from experiments.trials.supervised import SupervisedConfig, SupervisedTrial
 from ffutils import (
     FFNet,
     batches,
     cosine_decay,
     hard_negatives,
-    label_goodness_per_layer,
     pair_loss,
     train_epoch,
     wrong_labels,
@@ -105,14 +111,11 @@ class Alternative(NetTrial):
 
 
 class IndependentLayers(Alternative):
-    """Nets of one layer each, which see the image and nothing of one another."""
+    """A net of one layer in place of each layer."""
 
     @staticmethod
     def make_net(c):
-        return nn.ModuleList(
-            FFNet(c.network[0], width, label_strength=c.label_strength)
-            for width in c.network[1:]
-        )
+        return nets_of_one_layer(c.network, c.label_strength)
 
     @staticmethod
     def parts(net):
@@ -139,7 +142,7 @@ class IndependentLayers(Alternative):
             return hard_negatives(net, x, y)
 
     def scores(self, x):
-        return torch.cat([label_goodness_per_layer(net, x) for net in self.net], dim=2)
+        return scores_of_nets(self.net, x)
 
 
 class LabelInEveryLayer(Alternative):
@@ -244,23 +247,10 @@ METHODS = {
 
 
 class DepthTrial(NetTrial):
-    """The trial of a configuration's method."""
+    """Makes the trial of a configuration's method."""
 
-    def __init__(self, config: DepthConfig, split):
-        self.trial = METHODS[config.method](config, split)
-        self.net = self.trial.net
-
-    def train_epoch(self, epoch):
-        return self.trial.train_epoch(epoch)
-
-    def errors(self, split):
-        return self.trial.errors(split)
-
-    def state_dict(self):
-        return self.trial.state_dict()
-
-    def load_state_dict(self, state):
-        self.trial.load_state_dict(state)
+    def __new__(cls, config: DepthConfig, split):
+        return METHODS[config.method](config, split)
 
 
 # ---- Experiments

@@ -11,11 +11,17 @@ from typing import Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
-from torch import nn
 
 from experiments.experiment import Config, Experiment, Paper, Widths, checked
-from experiments.trials.shared import NetTrial, judge, layer_scores, net_scores
-from ffutils import FFNet, label_goodness_per_layer, train_epoch
+from experiments.trials.shared import (
+    NetTrial,
+    judge,
+    layer_scores,
+    net_scores,
+    nets_of_one_layer,
+    scores_of_nets,
+)
+from ffutils import FFNet, train_epoch
 
 
 @checked
@@ -70,15 +76,12 @@ class PlainTrial(NetTrial):
 
 
 class IndependentTrial(PlainTrial):
-    """As many nets of one layer: all of them see the image, and none another net."""
+    """A net of one layer in place of each layer."""
 
     def __init__(self, config: PlainConfig, split):
         self.config, self.split = config, split
-        pixels, *widths = config.network
-        self.net = nn.ModuleList(
-            FFNet(pixels, width, label_strength=config.label_strength)
-            for width in widths
-        ).to(split.images.device)
+        self.net = nets_of_one_layer(config.network, config.label_strength)
+        self.net.to(split.images.device)
         self.optimizers = [
             torch.optim.Adam(net.parameters(), lr=config.lr) for net in self.net
         ]
@@ -91,8 +94,8 @@ class IndependentTrial(PlainTrial):
         return torch.cat(losses)
 
     def errors(self, split):
-        scores = [label_goodness_per_layer(net, split.images) for net in self.net]
-        return judge(layer_scores(torch.cat(scores, dim=2)), split.labels)
+        scores = scores_of_nets(self.net, split.images)
+        return judge(layer_scores(scores), split.labels)
 
     state_dict, load_state_dict = NetTrial.state_dict, NetTrial.load_state_dict
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ffutils import (
+    FFNet,
     error_rate,
     label_goodness_per_layer,
     normalize,
@@ -86,6 +87,26 @@ def layer_scores(per_layer: Tensor, without_first: bool = True) -> dict[str, Ten
     if count > 1:
         scores["sum of all layers"] = per_layer.sum(dim=2)
     return scores
+
+
+# ---- Nets of one layer, the control for depth
+
+
+def nets_of_one_layer(network, label_strength: float) -> nn.ModuleList:
+    """A net for each layer: all of them see the image, and none another net.
+
+    Args:
+        network: the number of pixels, then the width of each net.
+    """
+    pixels, *widths = network
+    return nn.ModuleList(
+        FFNet(pixels, width, label_strength=label_strength) for width in widths
+    )
+
+
+def scores_of_nets(nets, images: Tensor) -> Tensor:
+    """The scores of nets of one layer, side by side (B, n_classes, nets)."""
+    return torch.cat([label_goodness_per_layer(net, images) for net in nets], dim=2)
 
 
 # ---- Negatives

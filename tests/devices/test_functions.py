@@ -369,7 +369,6 @@ NO_TENSOR = {
     ),
     "fast.bfloat16_is_quicker": lambda gpu: fast.bfloat16_is_quicker(gpu.x.device),
     "fast.gradients_of": lambda gpu: fast.gradients_of(gpu.every),
-    "fast.images_of": lambda gpu: fast.images_of(gpu.few, 0),
     "plots.show_goodness": draw(histograms),
     "plots.show_images": draw(lambda gpu: plots.show_images(gpu.x[:3], list("abc"))),
     "plots.show_receptive_fields": draw(

@@ -1,0 +1,54 @@
+"""The label in every layer, and the trials that depth is compared by."""
+
+import pytest
+import torch
+
+from experiments.trials.depth import DepthConfig, DepthTrial, arms, tries
+from ffutils import goodness, load_digits, normalize
+from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
+
+
+@pytest.fixture(scope="module")
+def few():
+    train, test = load_digits()
+    return type(train)(*(part[:300] for part in train)), test
+
+
+def test_a_label_only_adds_a_row_of_its_own(few):
+    """Each layer's ten goodnesses from one product equal ten passes."""
+    x = few[1].images[:20]
+    net = BroadcastNet(784, 12, 9)
+    scores = broadcast_goodness_per_layer(net, x)
+    for k, layer in enumerate(net.layers):
+        sums = normalize(x) @ layer.weight.T + layer.bias
+        for label in range(10):
+            row = layer.label_strength * layer.label_weight[label]
+            expected = goodness(torch.relu(sums + row))
+            assert torch.allclose(scores[:, label, k], expected, atol=1e-5)
+        neutral = layer.label_strength * layer.label_weight.mean(dim=0)
+        x = torch.relu(sums + neutral)
+
+
+@pytest.mark.parametrize("arm", arms(20))
+def test_an_arm_learns_is_judged_and_goes_on_from_its_state(arm, few):
+    config = DepthConfig(epochs=12, batch_size=50).changed(**arms(20)[arm])
+    trained = DepthTrial(config, few[0])
+    for epoch in range(config.epochs):
+        losses = trained.train_epoch(epoch)
+    assert torch.as_tensor(losses).isfinite().all()
+    found = trained.errors(few[1])["error"]
+    layers = len(config.network) - 1
+    if config.method == "backpropagation":
+        assert found.keys() == {"output layer"}
+    else:
+        assert len(found) == (layers + 2 if layers > 1 else 1)
+    assert min(found.values()) < 65  # a guess is wrong on 90 %
+    torch.manual_seed(9)
+    other = DepthTrial(config, few[0])
+    other.load_state_dict(trained.state_dict())
+    assert other.errors(few[1])["error"] == found
+
+
+def test_every_arm_has_as_many_tries():
+    counts = {arm: sum(k.startswith(f"{arm}: ") for k in tries(20)) for arm in arms(20)}
+    assert set(counts.values()) == {8}
