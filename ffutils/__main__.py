@@ -1,8 +1,9 @@
-"""The book in one command: train by chapter 06's recipe, or test a saved net."""
+"""The book in one command: train by its best recipe, or test a saved net."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -10,18 +11,53 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch.nn.functional import affine_grid, grid_sample
 
-from ffutils.checks import check_count, check_images, check_labels
-from ffutils.data import load_dataset
+from ffutils.checks import (
+    check_count,
+    check_goodness,
+    check_images,
+    check_labels,
+    warn_of_ties,
+)
+from ffutils.data import load_dataset, split_validation
+from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
+from ffutils.fast import bfloat16_is_quicker, fast_train
 from ffutils.layers import FFNet
-from ffutils.prediction import layer_errors
-from ffutils.recipe import RECIPE, drop_pixels, jitter
+from ffutils.prediction import error_rate, layer_errors
+from ffutils.recipe import drop_pixels, jitter
 from ffutils.saving import check_target, load_net, save_net
-from ffutils.training import train
 
-AUGMENTS = {"jitter": jitter, "drop": drop_pixels, "none": None}
-# The digits are so few that the recipe's batches would be too few as well.
-BY_DATASET = {"digits": {"epochs": 100, "batch_size": 64}}
+
+def affine(x, degrees=12, share=0.12, pixels=2):
+    """Turn, stretch, slant and shift every image (B, side · side) by a little."""
+    count, side = len(x), math.isqrt(x.shape[1])
+    r = 2 * torch.rand(6, count, device=x.device) - 1
+    turn, slant = math.radians(degrees) * r[0], share * r[1]
+    wide, high = 1 + share * r[2:4]
+    right, down = 2 * pixels / side * r[4:]
+    rows = (wide * turn.cos(), high * (slant - turn.sin()), right,
+            wide * turn.sin(), high * turn.cos(), down)  # fmt: skip
+    shape = (count, 1, side, side)
+    matrices = torch.stack(rows, dim=1).view(count, 2, 3)
+    grid = affine_grid(matrices, shape, align_corners=False)
+    return grid_sample(x.view(shape), grid, align_corners=False).flatten(1)
+
+
+AUGMENTS = {"affine": affine, "jitter": jitter, "drop": drop_pixels, "none": None}
+WHERE = {"image": "label in the image", "every": "label at every layer"}
+# What `fast_train` is given for each choice of --labels, from errors on validation; the
+# digits are so few that these batches would be too few as well.
+SETTINGS = {"image": {"epochs": 18}, "every": {"epochs": 36}}
+FOR_DIGITS = {
+    "image": {"epochs": 100, "batch_size": 64},
+    "every": {"epochs": 100, "batch_size": 64},
+}
+# What training takes unless it is told otherwise; None where that depends.
+DEFAULTS = {
+    "labels": "image", "epochs": None, "hidden": [500, 500, 500], "augment": "affine",
+    "seed": 0, "save": None,
+}  # fmt: skip
 LARGEST = 1_000_000  # units or epochs, so that a slip of the hand asks for no terabytes
 
 
@@ -39,23 +75,39 @@ def parse(arguments):
         "--dataset",
         help="auto, mnist, fashion or digits (default: $FF_DATASET, or auto)",
     )
-    add("--epochs", type=int, help="passes over the images (default: 10, digits: 100)")
-    add("--hidden", type=int, nargs="+", default=[500, 500, 500], metavar="WIDTH",
+    add("--labels", choices=SETTINGS, help="where the label is: in the image alone "
+        "(image, the default), or beside every layer's input (every)")  # fmt: skip
+    add("--epochs", type=int, help=f"passes over the images (default: {epochs_help()})")
+    add("--hidden", type=int, nargs="+", metavar="WIDTH",
         help="units of each layer (default: 500 500 500)")  # fmt: skip
-    add("--augment", choices=AUGMENTS, default="jitter", help="shift the images by a "
-        "pixel (jitter), black out 30 %% of their pixels (drop), or none")  # fmt: skip
-    add("--seed", type=int, default=0, help="of weights, batches and wrong labels")
+    add("--augment", choices=AUGMENTS, help="turn, stretch, slant and shift the images "
+        "a little (affine, the default), only shift them by a pixel (jitter), black "
+        "out 30 %% of their pixels (drop), or none")  # fmt: skip
+    add("--seed", type=int, help="of weights, batches and wrong labels (default: 0)")
+    add("--validate", action="store_true", help="set a sixth of the training images "
+        "aside and say the error on them; the test set stays unread")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda or mps (default: auto, which "
         "is CUDA where there is one)")  # fmt: skip
     add("--save", metavar="FILE", help="write the net and its errors to FILE")
     add("--load", metavar="FILE", help="do not train, but test the net in FILE")
     args = parser.parse_args(arguments)
-    of_training = ("save", "epochs", "hidden", "augment", "seed")
-    given = [k for k in of_training if getattr(args, k) != parser.get_default(k)]
+    given = [name for name in DEFAULTS if getattr(args, name) is not None]
     if args.load is not None and given:
         options = ", ".join(f"--{name}" for name in given)
         parser.error(f"--load tests a net that is saved already; leave {options} out")
+    for name in DEFAULTS.keys() - given:
+        setattr(args, name, DEFAULTS[name])
     return parser, args
+
+
+def epochs_help():
+    """The default of --epochs, in words."""
+    each = (
+        f"{SETTINGS[labels]['epochs']} with --labels {labels}, on the digits "
+        f"{FOR_DIGITS[labels]['epochs']}"
+        for labels in SETTINGS
+    )
+    return "; ".join(each)
 
 
 def choose_device(name):
@@ -121,51 +173,101 @@ def main(arguments=None):
         parser.exit(130, "\nstopped\n")
 
 
-def print_errors(errors):
-    print("test error:")
+def errors_of(net, split):
+    """Each layer's error and both sums', by name, of either kind of net."""
+    if isinstance(net, FFNet):
+        return layer_errors(net, split)
+    check_images(split.images, net.layers[0].in_features)
+    check_labels(split.labels, net.n_classes)
+    scores = broadcast_goodness_per_layer(net, split.images)
+    check_goodness(scores)
+    warn_of_ties(scores.sum(dim=2))
+    count = scores.shape[2]
+    rules = {f"layer {k + 1}": scores[:, :, k] for k in range(count)}
+    if count > 1:
+        rules["sum without layer 1"] = scores[:, :, 1:].sum(dim=2)
+        rules["sum of all layers"] = scores.sum(dim=2)
+    return {
+        name: error_rate(score.argmax(dim=1), split.labels)
+        for name, score in rules.items()
+    }
+
+
+def print_errors(errors, judged):
+    print(f"{judged} error:")
     for name, error in errors.items():
         print(f"  {name:<22}{error:5.2f} %")
+
+
+def load_splits(args, name, device):
+    """The data set's name, images to train on, images to judge by, and their name.
+
+    With --validate nothing is read of the test images.
+    """
+    name, training, test = load_dataset(name, device)
+    if not args.validate:
+        return name, training, test, "test"
+    return name, *split_validation(training), "validation"
+
+
+def share_cores():
+    """Start this command again with threads that sleep while they wait.
+
+    PyTorch's threads wait for one another in a loop that keeps a core busy, which
+    makes everything many times slower where another program needs that core. OpenMP
+    reads how to wait only when it is loaded.
+    """
+    as_command = __name__ == "__main__" and os.name == "posix"
+    if as_command and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def train_new(args):
     """Train a net, print its errors and keep it; the exit code is 130 after Ctrl-C."""
     check_args(args)
     device = choose_device(args.device)
+    share_cores()
     torch.manual_seed(args.seed)
-    name, training, test = load_dataset(args.dataset, device)
-    net = FFNet(training.images.shape[1], *args.hidden).to(device)
+    name, training, others, judged = load_splits(args, args.dataset, device)
+    make = FFNet if args.labels == "image" else BroadcastNet
+    net = make(training.images.shape[1], *args.hidden).to(device)
     widths = "-".join(map(str, [training.images.shape[1], *args.hidden]))
+    half = bfloat16_is_quicker(device)
     print(
-        f"data    {name}: {len(training.labels):,} training and {len(test.labels):,} "
-        "test images"
+        f"data    {name}: {len(training.labels):,} training and "
+        f"{len(others.labels):,} {judged} images"
     )
-    print(
-        f"net     {widths}, recipe of chapter 06, augment {args.augment}, "
-        f"seed {args.seed}"
-    )
+    print(f"net     {widths}, {WHERE[args.labels]}, augment {args.augment}, "
+          f"seed {args.seed}")  # fmt: skip
     print(
         f"device  {device}, torch {torch.__version__}, {torch.get_num_threads()} CPU "
-        "threads"
+        f"threads, products in {'bfloat16' if half else 'float32'}"
     )
-    settings = RECIPE | BY_DATASET.get(name, {})
+    settings = SETTINGS[args.labels] | (
+        FOR_DIGITS[args.labels] if name == "digits" else {}
+    )
     if args.epochs is not None:
         settings["epochs"] = args.epochs
     started = time.perf_counter()
-    losses = train(net, training, **settings, augment=AUGMENTS[args.augment])
+    augment = AUGMENTS[args.augment]
+    losses = fast_train(net, training, **settings, augment=augment, half=half)
     finished = int(losses.isfinite().all(dim=1).sum())
     trained = time.perf_counter()
-    errors = layer_errors(net, test)
+    errors = errors_of(net, others)
     if finished < settings["epochs"]:
         print(f"stopped after {finished} of {settings['epochs']} epochs")
     tested = time.perf_counter()
-    print(f"trained in {trained - started:.1f} s, tested in {tested - trained:.1f} s; ",
+    print(f"trained in {trained - started:.1f} s, judged in {tested - trained:.1f} s; ",
           end="")  # fmt: skip
-    print_errors(errors)
+    print_errors(errors, judged)
     if args.save is not None and finished == 0:
         print(f"nothing was saved to {args.save}: no epoch was finished")
     elif args.save is not None:
+        facts = {"labels": args.labels, "validate": args.validate}
+        facts[f"{judged}_error"] = errors
         save_net(net, args.save, dataset=name, seed=args.seed, epochs=finished,
-                 augment=args.augment, test_error=errors)  # fmt: skip
+                 augment=args.augment, **facts)  # fmt: skip
         print(f"saved to {args.save}")
     return 130 if finished < settings["epochs"] else 0
 
@@ -173,16 +275,26 @@ def train_new(args):
 def evaluate_saved(args):
     """Test a net that was saved before, on the data set that it was trained for."""
     net, facts = load_net(args.load, with_facts=True)
-    if type(net) is not FFNet:
-        raise ValueError(f"{args.load} holds a {type(net).__name__}, not an FFNet")
+    if type(net) not in (FFNet, BroadcastNet):
+        raise ValueError(
+            f"{args.load} holds a {type(net).__name__}, not an FFNet or a BroadcastNet"
+        )
+    if args.validate and not facts.get("validate"):
+        raise ValueError(
+            f"{args.load} does not say that it was trained with --validate, so it may "
+            "know the validation images; leave --validate out"
+        )
     device = choose_device(args.device)
-    name, _, test = load_dataset(args.dataset or facts.get("dataset"), device)
-    check_images(test.images, net.layers[0].in_features)
-    check_labels(test.labels, net.n_classes)
-    told = [f"{key} {value}" for key, value in facts.items() if key != "test_error"]
-    print(f"net     {args.load}: {', '.join(told)}")
-    print(f"data    {name}: {len(test.labels):,} test images")
-    print_errors(layer_errors(net.to(device), test))
+    name, _, others, judged = load_splits(
+        args, args.dataset or facts.get("dataset"), device
+    )
+    check_images(others.images, net.layers[0].in_features)
+    check_labels(others.labels, net.n_classes)
+    facts = {key: value for key, value in facts.items() if not key.endswith("_error")}
+    described = ", ".join(f"{key} {value}" for key, value in facts.items())
+    print(f"net     {args.load}: {described}")
+    print(f"data    {name}: {len(others.labels):,} {judged} images")
+    print_errors(errors_of(net.to(device), others), judged)
     return 0
 
 

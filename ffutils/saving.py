@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ffutils.depth import BroadcastLayer, BroadcastNet
 from ffutils.labels import overlay
 from ffutils.layers import FFLayer, FFNet, goodness, normalize
 from ffutils.local import LocallyConnected2d
@@ -44,7 +45,8 @@ def save_net(net: nn.Module, path: str | os.PathLike, **facts) -> None:
 
     Args:
         net: an `FFNet` (its layers may be `FFLayer`s or `LocallyConnected2d`s), an
-            `nn.ModuleList` of such layers, a `RecurrentNet`, `MLP` or `TargetPropNet`.
+            `nn.ModuleList` of such layers, a `BroadcastNet`, `RecurrentNet`, `MLP` or
+            `TargetPropNet`.
         path: the file.
         facts: plain values to keep beside the net, such as epochs=10.
 
@@ -117,6 +119,10 @@ def describe(net: nn.Module) -> dict:
         settings = {"n_classes": net.n_classes, "label_strength": net.label_strength}
     elif type(net) is nn.ModuleList:
         sizes, settings = map(describe_layer, net), {}
+    elif type(net) is BroadcastNet:
+        check_broadcast(net)
+        sizes = [net.layers[0].in_features, *(k.out_features for k in net.layers)]
+        settings = {"n_classes": net.n_classes, "label_strength": net.label_strength}
     elif type(net) in (MLP, TargetPropNet, RecurrentNet):
         sizes, settings = net.sizes, net.settings
     else:
@@ -135,6 +141,21 @@ def describe(net: nn.Module) -> dict:
         "own": own_functions(net),
         "functions": all_own_functions(net),
     }
+
+
+def check_broadcast(net: BroadcastNet) -> None:
+    """Raise TypeError for layers that a `BroadcastNet` is not made of by itself."""
+    for layer in net.layers:
+        if type(layer) is not BroadcastLayer:
+            raise TypeError(
+                "save_net knows BroadcastNets of BroadcastLayers, not of a "
+                f"{type(layer).__name__}; keep its state_dict() with torch.save"
+            )
+        if layer.label_strength != net.label_strength:
+            raise TypeError(
+                "save_net keeps one label_strength for a BroadcastNet, and this one "
+                "has several; keep its state_dict() with torch.save"
+            )
 
 
 def describe_layer(layer: nn.Module) -> dict:
@@ -205,7 +226,8 @@ def check_functions(names: dict[str, str], functions: dict[str, Callable]) -> No
 def build(description: dict, functions: dict) -> nn.Module:
     """The net of a description, with untrained weights."""
     layers = {kind.__name__: kind for kind in LAYERS}
-    kinds = {kind.__name__: kind for kind in (FFNet, MLP, TargetPropNet, RecurrentNet)}
+    nets = (FFNet, BroadcastNet, MLP, TargetPropNet, RecurrentNet)
+    kinds = {kind.__name__: kind for kind in nets}
     sizes = [
         layers[size["kind"]](
             **size["sizes"], **{name: functions[name] for name in size["own"]}

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ffutils.__main__ import main
-from ffutils.data import load_digits
+from ffutils.__main__ import FOR_DIGITS, SETTINGS, affine, errors_of, main
+from ffutils.data import batches, load_digits, split_validation
+from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.layers import FFNet
 from ffutils.prediction import error_rate, predict
 from ffutils.rivals import MLP
@@ -42,7 +43,7 @@ def start(*arguments, options=(), **environment):
 
 
 def errors(output):
-    """The printed test errors by name."""
+    """The printed errors by name."""
     lines = re.findall(r"^  (\S.*?) +([\d.]+) %$", output, re.MULTILINE)
     return {name: float(value) for name, value in lines}
 
@@ -79,7 +80,8 @@ def test_it_trains_prints_every_error_and_saves_a_net_that_has_them(tmp_path, ca
 
     net, facts = load_net(file, with_facts=True)
     assert {k: v for k, v in facts.items() if k != "test_error"} == {
-        "dataset": "digits", "seed": 3, "epochs": 2, "augment": "jitter",
+        "dataset": "digits", "seed": 3, "epochs": 2, "augment": "affine",
+        "labels": "image", "validate": False,
     }  # fmt: skip
     _, test = load_digits()
     sums = [[0], [1], [2], [1, 2], [0, 1, 2]]
@@ -89,9 +91,11 @@ def test_it_trains_prints_every_error_and_saves_a_net_that_has_them(tmp_path, ca
         assert printed[name] == pytest.approx(error, abs=0.005)
 
 
-def test_a_saved_net_is_tested_without_training(tmp_path, capsys):
+@pytest.mark.parametrize("labels", ["image", "every"])
+def test_a_saved_net_is_tested_without_training(tmp_path, capsys, labels):
     file = tmp_path / "net.pt"
-    main([*SMALL, "--epochs", "2", "--seed", "3", "--save", str(file)])
+    main([*SMALL, "--epochs", "2", "--seed", "3", "--labels", labels,
+          "--save", str(file)])  # fmt: skip
     expected = errors(capsys.readouterr().out)
     content = file.read_bytes()
     assert main(["--load", str(file), "--device", "cpu"]) == 0
@@ -100,6 +104,136 @@ def test_a_saved_net_is_tested_without_training(tmp_path, capsys):
     assert "epochs 2" in output and "297 test images" in output
     assert "epoch  1" not in output
     assert file.read_bytes() == content
+
+
+def test_labels_every_trains_the_net_in_which_every_layer_is_told(tmp_path, capsys):
+    file = tmp_path / "net.pt"
+    main([*SMALL, "--labels", "every", "--epochs", "9", "--save", str(file)])
+    output = capsys.readouterr().out
+    assert "784-60-50-40, label at every layer" in output
+    printed = errors(output)
+    assert list(printed) == NAMES
+    net, facts = load_net(file, with_facts=True)
+    assert type(net) is BroadcastNet and facts["labels"] == "every"
+    assert [layer.out_features for layer in net.layers] == [60, 50, 40]
+    _, test = load_digits()
+    scores = broadcast_goodness_per_layer(net, test.images)
+    sums = [[0], [1], [2], [1, 2], [0, 1, 2]]
+    for name, layers in zip(NAMES, sums, strict=True):
+        error = error_rate(scores[:, :, layers].sum(dim=2).argmax(dim=1), test.labels)
+        assert printed[name] == pytest.approx(error, abs=0.005)
+        assert error < 40  # chance is 90
+
+
+def test_labels_image_is_the_default(tmp_path, capsys):
+    for name, options in (("a", []), ("b", ["--labels", "image"])):
+        file = str(tmp_path / name)
+        main([*SMALL, "--epochs", "1", *options, "--save", file])
+        assert "label in the image" in capsys.readouterr().out
+    a, b = (load_net(tmp_path / name) for name in "ab")
+    assert type(a) is type(b) is FFNet
+    assert torch.equal(a.layers[2].weight, b.layers[2].weight)
+
+
+class Unread:
+    """A test set that complains as soon as it is touched."""
+
+    def __getattribute__(self, name):
+        raise AssertionError(f"the test set was asked for its {name}")
+
+    __iter__ = __getitem__ = __len__ = __getattribute__
+
+
+@pytest.mark.parametrize("labels", ["image", "every"])
+def test_validate_judges_on_images_set_aside_and_never_reads_the_test_set(
+    tmp_path, monkeypatch, capsys, labels
+):
+    training, _ = load_digits()
+    monkeypatch.setattr(
+        "ffutils.__main__.load_dataset", lambda *_: ("digits", training, Unread())
+    )
+    trained_on = []
+    monkeypatch.setattr(
+        "ffutils.fast.batches",
+        lambda data, *rest, **more: trained_on.append(data) or batches(data, *rest),
+    )
+    file = tmp_path / "net.pt"
+    options = ["--labels", labels, "--validate", "--epochs", "2"]
+    assert main([*SMALL, *options, "--save", str(file)]) == 0
+    output = capsys.readouterr().out
+    assert "1,250 training and 250 validation images" in output
+    assert "validation error:" in output and "test error" not in output
+    part, validation = split_validation(training)
+    assert len(trained_on) == 2
+    assert all(torch.equal(data.images, part.images) for data in trained_on)
+    net, facts = load_net(file, with_facts=True)
+    assert facts["validate"] is True and "test_error" not in facts
+    assert facts["validation_error"] == pytest.approx(errors_of(net, validation))
+    expected = errors(output)
+    assert list(expected) == NAMES
+
+    assert main(["--load", str(file), "--validate", "--device", "cpu"]) == 0
+    output = capsys.readouterr().out
+    assert errors(output) == expected and "250 validation images" in output
+
+
+def test_without_validate_all_training_images_are_trained_on(monkeypatch, capsys):
+    trained_on = []
+    monkeypatch.setattr(
+        "ffutils.fast.batches",
+        lambda data, *rest, **more: trained_on.append(data) or batches(data, *rest),
+    )
+    main([*SMALL, "--epochs", "1"])
+    assert [len(data.labels) for data in trained_on] == [1500]
+    assert "test error:" in capsys.readouterr().out
+
+
+def test_a_net_that_may_know_the_validation_images_is_not_validated(tmp_path, capsys):
+    file = tmp_path / "net.pt"
+    main([*SMALL, "--epochs", "1", "--save", str(file)])
+    assert "may know the validation images; leave --validate out" in fails(
+        capsys, "--load", str(file), "--validate"
+    )
+
+
+def test_a_file_of_the_first_edition_loads(tmp_path, capsys):
+    """Files that were written before there were labels or validation errors in them."""
+    file = tmp_path / "net.pt"
+    save_net(FFNet(784, 8, 6), file, dataset="digits", seed=0, epochs=10,
+             augment="jitter", test_error={"layer 1": 1.0})  # fmt: skip
+    assert main(["--load", str(file), "--device", "cpu"]) == 0
+    output = capsys.readouterr().out
+    assert "dataset digits, seed 0, epochs 10, augment jitter\n" in output
+    assert "test error:" in output and len(errors(output)) == 4
+
+
+def test_help_says_every_default(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0
+    for labels in SETTINGS:
+        epochs = SETTINGS[labels]["epochs"], FOR_DIGITS[labels]["epochs"]
+        assert f"{epochs[0]} with --labels {labels}, on the digits {epochs[1]}" in text
+
+
+def test_digits_have_settings_of_their_own(monkeypatch, capsys):
+    given = []
+
+    def note(net, data, **settings):
+        given.append(settings["epochs"])
+        return torch.zeros(settings["epochs"], 3)
+
+    training, test = load_digits()
+    monkeypatch.setattr("ffutils.__main__.fast_train", note)
+    for name in ("digits", "mnist"):
+        monkeypatch.setattr(
+            "ffutils.__main__.load_dataset", lambda *_, n=name: (n, training, test)
+        )
+        for labels in SETTINGS:
+            main([*SMALL, "--labels", labels])
+    settings = (FOR_DIGITS, SETTINGS)
+    assert given == [each[labels]["epochs"] for each in settings for labels in each]
 
 
 def test_the_same_seed_gives_the_same_net(tmp_path, capsys):
@@ -115,10 +249,34 @@ def test_a_net_of_one_layer_has_one_error(capsys):
     assert list(errors(capsys.readouterr().out)) == ["layer 1"]
 
 
-@pytest.mark.parametrize("augment", ["jitter", "drop", "none"])
+@pytest.mark.parametrize("augment", ["affine", "jitter", "drop", "none"])
 def test_every_augment_runs(capsys, augment):
     main([*SMALL, "--epochs", "1", "--augment", augment])
     assert f"augment {augment}" in capsys.readouterr().out
+
+
+def test_affine_is_the_same_image_a_little_elsewhere():
+    x = load_digits()[0].images[:200]
+    assert torch.allclose(affine(x, degrees=0, share=0, pixels=0), x, atol=1e-5)
+    moved = affine(x)
+    assert moved.shape == x.shape and moved.min() >= 0 and moved.max() <= 1 + 1e-5
+    assert (moved - x).abs().amax(dim=1).min() > 0.1  # every image, and
+    ink = moved.sum(dim=1) / x.sum(dim=1)
+    assert ink.min() > 0.7 and ink.max() < 1.5  # hardly any of it is lost
+    assert not torch.equal(affine(x[:1].expand(2, -1))[0], affine(x[:1])[0])
+
+
+def test_affine_turns_and_shifts_by_no_more_than_it_says():
+    x = torch.zeros(500, 28, 28)
+    x[:, 14, 14] = 1
+    y = affine(x.flatten(1), degrees=0, share=0, pixels=2).view(-1, 28, 28)
+    rows, columns = (y.sum(dim=d) @ torch.arange(28.0) - 14 for d in (2, 1))
+    for shift in (rows, columns):
+        assert 1.5 < shift.abs().max() <= 2.001 and shift.mean().abs() < 0.3
+    x[:, 14, 14], x[:, 14, 24] = 0, 1
+    y = affine(x.flatten(1), degrees=12, share=0, pixels=0).view(-1, 28, 28)
+    rows = y.sum(dim=2) @ torch.arange(28.0) / y.sum(dim=(1, 2)) - 14
+    assert 1.5 < rows.abs().max() < 2.6  # 10.5 pixels · sin 12° is 2.2
 
 
 def refuse(*_):
@@ -161,6 +319,25 @@ def test_a_dead_net_is_warned_of_in_a_line(tmp_path, capsys):
     assert main(["--load", str(tmp_path / "net.pt"), "--device", "cpu"]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("warning: layer 2 is dead: 100 %")
+
+
+# Beside another program
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("policy", "expected"), [(None, "PASSIVE"), ("ACTIVE",) * 2])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(policy, expected):
+    """Or the training takes ten times as long beside a busy program."""
+    environment = {"OMP_WAIT_POLICY": policy} if policy else {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_WAIT_POLICY", raising=False)
+        with start(*SMALL, "--epochs", "100000", **environment) as process:
+            try:
+                next(line for line in process.stdout if line.startswith("epoch"))
+                variables = Path(f"/proc/{process.pid}/environ").read_bytes()
+            finally:
+                process.kill()
+    assert f"OMP_WAIT_POLICY={expected}".encode() in variables.split(b"\0")
 
 
 # Ctrl-C
@@ -209,7 +386,7 @@ def test_ctrl_c_before_an_epoch_is_over_saves_nothing(
     if there_is_an_old_one:
         save_net(FFNet(784, 8), file)
     before = file.read_bytes() if there_is_an_old_one else None
-    monkeypatch.setattr("ffutils.training.train_epoch", interrupt)
+    monkeypatch.setattr("ffutils.fast.ff_gradients", interrupt)
     assert main([*SMALL, "--save", str(file)]) == 130
     assert f"nothing was saved to {file}: no epoch" in capsys.readouterr().out
     assert (file.read_bytes() if file.exists() else None) == before
@@ -381,6 +558,12 @@ RANGES = {
         ["--load", "a", "--epochs", "5", "--seed", "4"],
         "leave --epochs, --seed out",
     ),
+    "load and labels": (["--load", "a", "--labels", "every"], "leave --labels out"),
+    "load and a default": (
+        ["--load", "a", "--labels", "image", "--seed", "0"],
+        "leave --labels, --seed out",
+    ),
+    "labels": (["--labels", "some"], "argument --labels: invalid choice: 'some'"),
     "load nothing": (["--load", ""], "there is no file"),
 }
 
@@ -409,7 +592,9 @@ def test_the_largest_seed_is_one(capsys):
     ],
     ids=lambda error: type(error).__name__,
 )
-@pytest.mark.parametrize("place", ["load_dataset", "FFNet", "train", "layer_errors"])
+@pytest.mark.parametrize(
+    "place", ["load_dataset", "FFNet", "fast_train", "layer_errors"]
+)
 def test_what_goes_wrong_later_is_one_line_too(capsys, monkeypatch, error, place):
     def fail(*_, **__):
         raise error
@@ -421,7 +606,7 @@ def test_what_goes_wrong_later_is_one_line_too(capsys, monkeypatch, error, place
 def test_divergence_is_one_line_and_saves_nothing(tmp_path, capsys, monkeypatch):
     from ffutils import __main__
 
-    monkeypatch.setitem(__main__.BY_DATASET, "digits", {"lr": 1e30})
+    monkeypatch.setitem(__main__.FOR_DIGITS, "image", {"epochs": 2, "lr": 1e30})
     line = fails(capsys, *SMALL, "--epochs", "2", "--save", str(tmp_path / "net.pt"))
     assert "the training has diverged; lower lr" in line
     assert not os.listdir(tmp_path)
@@ -453,7 +638,9 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path, capsys):
         capsys, "--load", str(file)
     )
     save_net(MLP(784, 8), file)
-    assert f"{file} holds a MLP, not an FFNet" in fails(capsys, "--load", str(file))
+    assert f"{file} holds a MLP, not an FFNet or a" in fails(
+        capsys, "--load", str(file)
+    )
     save_net(FFNet(784, 8, goodness=lambda h: h.sum(dim=1)), file)
     line = fails(capsys, "--load", str(file))
     assert "this net was trained with a goodness of its own" in line

@@ -28,6 +28,7 @@ from ffutils import (
     save_net,
     train,
 )
+from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.local import LocallyConnected2d
 from ffutils.recurrent import RecurrentNet, goodness_over_time
 from ffutils.rivals import MLP, TargetPropNet
@@ -41,6 +42,8 @@ def scores(net):
     x = X.to(next(net.parameters()).dtype)
     if isinstance(net, FFNet):
         return label_goodness(net, x)
+    if isinstance(net, BroadcastNet):
+        return broadcast_goodness_per_layer(net, x)
     if isinstance(net, RecurrentNet):
         return goodness_over_time(net, x, steps=3)
     if isinstance(net, nn.ModuleList):
@@ -69,6 +72,10 @@ NETS = {
     "a list of layers": lambda: layers(36, 8, 6),
     "a list of windows": lambda: nn.ModuleList(
         [LocallyConnected2d(6, 1, 3, 3, 5), FFLayer(20, 4)]
+    ),
+    "BroadcastNet": lambda: BroadcastNet(36, 8, 6),
+    "BroadcastNet of 3 classes": lambda: BroadcastNet(
+        36, 8, n_classes=3, label_strength=1.5
     ),
     "MLP": lambda: MLP(36, 8, 6),
     "MLP of 26 classes": lambda: MLP(36, 8, n_classes=26),
@@ -309,6 +316,17 @@ def test_a_function_that_the_net_does_not_need_is_not_ignored(tmp_path, make):
 
 
 # Other nets, other files
+
+
+def test_a_broadcast_net_that_would_come_back_changed_is_refused(tmp_path):
+    net = BroadcastNet(36, 8, 6)
+    net.layers[1].label_strength = 1.0
+    with pytest.raises(TypeError, match="one label_strength for a BroadcastNet"):
+        save_net(net, tmp_path / "net.pt")
+    net.layers[1] = nn.Linear(8, 6)
+    with pytest.raises(TypeError, match="not of a Linear"):
+        save_net(net, tmp_path / "net.pt")
+    assert not os.listdir(tmp_path)
 
 
 class MyNet(FFNet):
