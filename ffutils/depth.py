@@ -49,9 +49,14 @@ class BroadcastLayer(nn.Linear):
         """What each label adds to it (n_classes, out_features)."""
         return self.label_strength * self.label_weight
 
+    @torch.no_grad()
     def label_goodness(self, sums: Tensor) -> Tensor:
         """The goodness for each label (B, n_classes), from sums (B, out_features)."""
-        return (sums[:, None] + self.label_sums()).relu().square().mean(dim=2)
+        h, lengths = torch.empty_like(sums), []
+        for row in self.label_sums():  # one label at a time fits into a CPU's cache
+            torch.add(sums, row, out=h).relu_()
+            lengths.append(torch.linalg.vector_norm(h, dim=1))
+        return torch.stack(lengths, dim=1).square() / sums.shape[1]
 
     def neutral(self, sums: Tensor) -> Tensor:
         """The activations for a label that favours no class (B, out_features)."""

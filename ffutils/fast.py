@@ -76,7 +76,8 @@ def ff_gradients(
     length = (squares / x.shape[1] + 1e-8).sqrt()
     z, light = blank / length, net.label_strength / length
     sums = product(z, first.weight.T, half) + first.bias
-    h = torch.relu(sums[:, None] + light[:, :, None] * first.weight[:, :n].T)
+    h = light[:, :, None] * first.weight[:, :n].T
+    h.add_(sums[:, None]).relu_()  # in place, for the time goes into memory
     wrong = sample_wrong_labels(scale * sum_of_goodness(upper, h, half), y)
 
     positive, negative = h[rows, y], h[rows, wrong]
@@ -110,11 +111,22 @@ def sum_of_goodness(upper, h: Tensor, half: bool) -> Tensor:
     """
     batch, n = h.shape[:2]
     h = h.flatten(0, 1)
-    total = goodness(h)
+    total = own = mean_square(h)
     for layer in upper:
-        h = torch.relu(product(normalize(h), layer.weight.T, half) + layer.bias)
-        total = total + goodness(h)
+        # It normalises after its product, by a goodness that is known already.
+        h = product(h, layer.weight.T, half).div_((own + 1e-8).sqrt()[:, None])
+        own = mean_square(h.add_(layer.bias).relu_())
+        total = total + own
     return total.view(batch, n)
+
+
+def mean_square(h: Tensor) -> Tensor:
+    """The goodness of activations (…, width), without a copy of them for the squares.
+
+    Returns:
+        (…).
+    """
+    return torch.linalg.vector_norm(h, dim=-1).square() / h.shape[-1]
 
 
 @torch.no_grad()
@@ -135,7 +147,8 @@ def broadcast_gradients(
         z = normalize(x)
         sums, labels = product(z, layer.weight.T, half) + layer.bias, layer.label_sums()
         wrong = sample_wrong_labels(scale * layer.label_goodness(sums), y)
-        positive, negative = (torch.relu(sums + labels[k]) for k in (y, wrong))
+        positive = torch.relu(sums + labels.index_select(0, y))
+        negative = torch.relu(sums + labels.index_select(0, wrong))
         loss, up, down = pair_gradients(positive, negative, scale)
         both = up + down
         layer.weight.grad, layer.bias.grad = product(both.T, z, half), both.sum(dim=0)
