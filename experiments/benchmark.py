@@ -1,10 +1,11 @@
 """Seconds, in one run on the machine at hand: python -m experiments.benchmark
 
 Times an epoch and a prediction of each method, beside the machine's own rate of matrix
-products, and writes benchmark.json and benchmark.md. The numbers of epochs that each
-method needs to reach an error are not measured here: they come from the stored runs of
-`published`, `paper_recipe` and `milestones`, and the seconds to an error are computed,
-epochs times seconds per epoch.
+products, then steps and predictions in turn (`step_times`), and writes benchmark.json
+and benchmark.md. The numbers of epochs that each method needs to reach an error are not
+measured here: they come from the stored runs of `published`, `paper_recipe`,
+`milestones` and `milestones_fast`, and the seconds to an error are computed, epochs
+times seconds per epoch.
 """
 
 from __future__ import annotations
@@ -20,24 +21,14 @@ from pathlib import Path
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from experiments import step_times
 from experiments.__main__ import usable_device
 from experiments.catalogue import EXPERIMENTS
 from experiments.runner import processor, synchronize
 from experiments.storage import replacing
 from experiments.tables import stored
 from experiments.trials.published import PublishedTrial
-from experiments.trials.shared import autocast_bf16
-from ffutils import (
-    RECIPE,
-    FFNet,
-    Split,
-    error_rate,
-    goodness,
-    load_mnist,
-    predict,
-    split_validation,
-    train,
-)
+from ffutils import FFNet, Split, load_mnist, predict, split_validation
 
 FOLDER = Path(__file__).parent
 GOALS = (
@@ -92,7 +83,7 @@ def measure(
     methods: list[dict] = METHODS,
     repeats: int = 3,
     size: int = 2048,
-    width: int = 1000,
+    **in_turn,
 ) -> dict:
     """Run the whole benchmark, and print what it is at.
 
@@ -101,7 +92,7 @@ def measure(
         methods: what is timed, as `method` makes it.
         repeats: how often; the median counts.
         size: of the square matrices that the machine's own rate is measured with.
-        width: of the layers whose prediction is timed in half precision, too.
+        in_turn: the sizes of what is timed in turn, as `measure_in_turn` takes them.
 
     Returns:
         The record, which is JSON.
@@ -127,7 +118,7 @@ def measure(
         record["rows"].append(row)
         shown = {key: row[key] for key in ("title", "seconds_per_epoch", "to_error")}
         print(json.dumps(shown), flush=True)
-    record["prediction"] = time_wide_prediction(split, test, width, repeats)
+    record["in_turn"] = step_times.measure(split, test, record["machine"], **in_turn)
     record["ratios"] = ratios(record)
     return record
 
@@ -251,10 +242,7 @@ def reached_goals(timed, row):
     ]
     goals = {}
     for goal in GOALS:
-        reached = sorted(
-            next((epoch for epoch, error in curve if error <= goal), float("inf"))
-            for curve in curves
-        )
+        reached = sorted(step_times.first_epoch(curve, goal) for curve in curves)
         median = reached[len(reached) // 2] if reached else float("inf")
         never = median == float("inf")
         goals[f"{goal:g} %"] = (
@@ -277,60 +265,6 @@ def seconds_to(epochs, row):
         return epochs * row["seconds_per_epoch"]
     epochs_of_each = row["configuration"]["epochs"] // len(by_layer)
     return sum(by_layer[epoch // epochs_of_each] for epoch in range(epochs))
-
-
-@torch.no_grad()
-def quick_predict(net, x):
-    """`predict`'s labels, but for rounding, for less.
-
-    One product serves the first layer's ten labels, and the layers above multiply in
-    bfloat16.
-    """
-    first, *above = net.layers
-    blank = x.clone()
-    blank[:, :10] = 0
-    squares = blank.square().sum(dim=1, keepdim=True) + 1
-    length = (squares / x.shape[1] + 1e-8).sqrt()
-    image = blank @ first.weight.T
-    scores = []
-    for label in range(10):  # as `label_goodness_first_layer`, and keep the activations
-        h = torch.relu((image + first.weight[:, label]) / length + first.bias)
-        score = goodness(h)
-        for layer in above:
-            with autocast_bf16(x.device):
-                h = layer(h)
-            score = score + goodness(h)
-        scores.append(score)
-    return torch.stack(scores, dim=1).argmax(dim=1)
-
-
-def time_wide_prediction(split, test, width, repeats, images=10_000):
-    """Seconds to predict all test images with three wide layers, plainly and quickly.
-
-    The net is trained for an epoch on some images, so that its answers are no close
-    calls.
-    """
-    torch.manual_seed(0)
-    device = test.images.device
-    net = FFNet(test.images.shape[1], width, width, width).to(device)
-    subset = Split(*(tensor[:images] for tensor in split))
-    train(net, subset, **(RECIPE | {"epochs": 1}), progress=False)
-
-    def predictions(predict_batch):
-        return torch.cat([predict_batch(net, x) for x in test.images.split(1000)])
-
-    plain, quick = predictions(predict), predictions(quick_predict)
-    return {
-        "width": width,
-        "images": len(test.labels),
-        "seconds_predict": seconds_of(lambda: predictions(predict), repeats, device),
-        "seconds_bfloat16": seconds_of(
-            lambda: predictions(quick_predict), repeats, device
-        ),
-        "agreement": (plain == quick).float().mean().item(),
-        "error_predict": error_rate(plain, test.labels),
-        "error_bfloat16": error_rate(quick, test.labels),
-    }
 
 
 RATIOS = {
@@ -373,7 +307,7 @@ def ratios(record):
 
 def table(record):
     """The record as a Markdown table that names the machine."""
-    m, p = record["machine"], record["prediction"]
+    m = record["machine"]
     rates = ", ".join(
         f"{rate / 1e9:.0f} in {kind}" for kind, rate in record["matmul_rate"].items()
     )
@@ -412,11 +346,6 @@ def table(record):
         "every ten epochs) times the seconds per epoch measured here. For recipes that "
         "train one layer after another, an epoch is one of the whole net in the second "
         "column, and one of a layer in the later ones.",
-        "",
-        f"Predicting {p['images']:,} images with three layers of {p['width']}: "
-        f"{p['seconds_predict']:.1f} s with `predict`, {p['seconds_bfloat16']:.1f} s "
-        "with the shared first layer and the other products in bfloat16, which gives "
-        f"the same answer for {100 * p['agreement']:.2f} % of the images.",
     ]
     return "\n".join(lines)
 
@@ -436,6 +365,13 @@ def headline(record):
     return "\n".join(lines)
 
 
+def page(record) -> str:
+    """All tables, as benchmark.md has them."""
+    measured = record["in_turn"]
+    tables = step_times.step_table, step_times.prediction_table, step_times.error_table
+    return "\n\n".join([table(record), *(make(measured) for make in tables)])
+
+
 def main():
     parser = argparse.ArgumentParser(
         prog="python -m experiments.benchmark", description=__doc__.splitlines()[0]
@@ -453,7 +389,7 @@ def main():
         record = measure(split_validation(train_split)[0], test)
         texts = {
             "benchmark.json": json.dumps(record, indent=1),
-            "benchmark.md": table(record),
+            "benchmark.md": page(record),
         }
         for name, text in texts.items():
             with replacing(args.folder / name) as unfinished:
@@ -464,7 +400,7 @@ def main():
     except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         parser.exit(2, f"python -m experiments.benchmark: error: {message}\n")
-    print(table(record))
+    print(page(record))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from experiments.experiment import Experiment
 from experiments.trials import (
+    depth,
+    milestones,
     one_page,
     paper_recipe,
     plain_recipe,
@@ -26,7 +28,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         recurrent.RECURRENT,
         rivals.RIVALS_TUNING,
         rivals.RIVALS,
-        rivals.MILESTONES,
+        milestones.MILESTONES,
+        milestones.FAST_TUNING,
+        milestones.FAST_MILESTONES,
         published.PUBLISHED,
+        depth.DEPTH_TUNING,
+        depth.NARROW,
+        depth.NARROW_FASHION,
     ]
 }

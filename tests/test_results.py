@@ -233,7 +233,8 @@ def fields(record):
 
 def benchmark_fields(record):
     parts = [record, record["machine"], record["matmul_rate"], record["ratios"]]
-    parts += [record["prediction"], *record["rows"]]
+    in_turn = record["in_turn"]
+    parts += [in_turn, *in_turn["rows"], *in_turn["to_error"], *record["rows"]]
     parts += [row["configuration"] for row in record["rows"]]
     return {key for part in parts for key in part}
 

@@ -203,20 +203,3 @@ RIVALS_TUNING = Experiment(
     stages=("validation",),
     core_hours=0.2,
 )
-
-# Epochs that each method needs to an error, with chapter 06's jitter in place of
-# dropped pixels; `benchmark` reads them.
-MILESTONES = Experiment(
-    name="milestones",
-    title="Epochs to an error: Forward-Forward and its rivals, jittered",
-    trial=RivalsTrial,
-    config=RivalsConfig(method="Forward-Forward", jitter=1, epochs=10, eval_every=1),
-    variants={
-        method: changes | {"dropped_pixels": 0.0}
-        for method, changes in METHODS.items()
-        if method != "output layer alone"
-    },
-    seeds=(0, 1, 2),
-    stages=("validation_and_test",),
-    core_hours=0.55,
-)
