@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from experiments.trials.depth import DepthConfig, DepthTrial, arms, tries
+from experiments.tables import stored
+from experiments.trials.depth import (
+    DEPTH_TUNING,
+    NARROW,
+    DepthConfig,
+    DepthTrial,
+    arms,
+    tries,
+)
 from ffutils import goodness, load_digits, normalize
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 
@@ -47,6 +55,20 @@ def test_an_arm_learns_is_judged_and_goes_on_from_its_state(arm, few):
     other = DepthTrial(config, few[0])
     other.load_state_dict(trained.state_dict())
     assert other.errors(few[1])["error"] == found
+
+
+def test_each_arm_has_the_best_of_its_tries():
+    """A run that is judged by one layer, by its output or by the sum of its layers."""
+    record = stored("depth_tuning")
+    if record is None or len(record["runs"]) < len(DEPTH_TUNING.runs()):
+        pytest.skip("not all tries are stored")
+    for arm, config in NARROW.configs.items():
+        found = {}
+        for run in record["runs"]:
+            if run["variant"].startswith(f"{arm}: "):
+                *_, error = run["validation_error"].values()
+                found[error] = record["variants"][run["variant"]]
+        assert DEPTH_TUNING.config.changed(**found[min(found)]) == config
 
 
 def test_every_arm_has_as_many_tries():
