@@ -30,6 +30,7 @@ MODULES = {
     "04_isolated_training": ["training"],
     "05_goodness_prediction": ["prediction"],
     "06_closing_the_gap": ["recipe"],
+    "07_does_depth_pay": ["depth", "fast"],
     "08_unsupervised_hybrids": ["hybrids"],
     "09_local_receptive_fields": ["local"],
     "10_recurrent_top_down": ["recurrent"],

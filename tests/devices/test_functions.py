@@ -267,6 +267,7 @@ ON_THE_GPU = {
     ],
     "fast.pair_gradients": lambda gpu: fast.pair_gradients(gpu.h, gpu.other, 30.0),
     "fast.product": lambda gpu: fast.product(gpu.x, gpu.x.T, True),
+    "fast.mean_square": lambda gpu: fast.mean_square(gpu.h),
     "fast.sum_of_goodness": lambda gpu: fast.sum_of_goodness(
         gpu.net.layers[1:], gpu.h[:, None].expand(-1, 10, -1), False
     ),
