@@ -322,9 +322,9 @@ def headline() -> str:
             f"**The plain algorithm gets {medians[PART_1]} of MNIST's test images "
             "wrong. A loss that compares the two passes, and wrong labels that the "
             f"network finds plausible, bring that to {medians[CHAPTER_06]}; "
-            f"backpropagation gets {medians[BACKPROP]} wrong on the same terms. With "
-            "images that are shifted by a pixel in training, it is "
-            f"{medians[SHIFTED]} and {medians[SHIFTED_BACKPROP]}.**"
+            f"backpropagation gets {medians[BACKPROP]} wrong on the same terms. "
+            "Shifting the training images by a pixel brings Forward-Forward to "
+            f"{medians[SHIFTED]} and backpropagation to {medians[SHIFTED_BACKPROP]}.**"
         )
         lines = [sentence, "", *lines, "", how_measured(configs)]
     return "\n".join(lines)
@@ -343,10 +343,10 @@ def how_measured(configs):
         "without layer 1, which is the paper's rule. "
         f"Part 1: {images_of(PART_1, part_1)} images, {part_1['epochs']} epochs. "
         f"Chapter 06: {images_of(CHAPTER_06, fair)} images, {fair['epochs']} epochs, "
-        f"{augmentation_of(fair)}, {tries[0]} tries at the settings for each method. "
+        f"{augmentation_of(fair)}, each method at the best of {tries[0]} settings. "
         f"Shifted: {images_of(SHIFTED, shifted)} images, {shifted['epochs']} epochs, "
-        f"{augmentation_of(shifted)}, {tries[1]} tries for each method. But for the "
-        "shifted images, no network knows which pixels are neighbours."
+        f"each method at the best of {tries[1]} settings. Apart from the shifting, no "
+        "network is told which pixels are neighbours."
     )
 
 

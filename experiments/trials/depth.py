@@ -293,10 +293,13 @@ EPOCHS = 12
 def arms(width: int) -> dict:
     """What is compared, with layers of one width, at the best of its tries."""
     one, three = [784, width], [784, width, width, width]
+    weights = sum(a * b for a, b in pairwise(three))
+    alike, third = round(weights / 784), round(weights / 3 / 784)
     every = {"network": three, "label_strength": 3.0}
     return {
         "one layer": {"network": one},
         "one layer, three times as wide": {"network": [784, 3 * width]},
+        "one layer, as many weights": {"network": [784, alike]},
         "three layers": {"network": three},
         "three layers, upper layers untrained": {"network": three, "frozen": [1, 2]},
         "three layers, half of the negatives random": {
@@ -310,6 +313,9 @@ def arms(width: int) -> dict:
         },
         "three independent layers": {
             "network": three, "method": "independent layers",
+        },
+        "three independent layers, as many weights": {
+            "network": [784, third, third, third], "method": "independent layers",
         },
         "label in every layer": every | {"method": "label in every layer"},
         "cross-entropy in every layer": every
