@@ -35,5 +35,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         depth.DEPTH_TUNING,
         depth.NARROW,
         depth.NARROW_FASHION,
+        depth.WIDE,
+        depth.WIDE_FASHION,
     ]
 }

@@ -98,6 +98,8 @@ TABLES = {
     "fast_tuning": rows_of("milestones_fast_tuning", "validation_error"),
     "depth": rows_of("depth_narrow"),
     "depth_fashion": rows_of("depth_narrow_fashion"),
+    "depth_wide": rows_of("depth_wide"),
+    "depth_wide_fashion": rows_of("depth_wide_fashion"),
     "depth_tuning": rows_of("depth_tuning", "validation_error"),
 }  # fmt: skip
 

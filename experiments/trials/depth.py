@@ -389,21 +389,21 @@ DEPTH_TUNING = Experiment(
     variants=tries(150),
     seeds=(0,),
     stages=("validation",),
-    core_hours=0.4,
+    core_hours=0.6,
 )
 NARROW = depth(
     "depth_narrow", "Does depth pay? Layers of 150", 150, "mnist",
-    seeds=(0, 1, 2, 3, 4), core_hours=0.5,
+    seeds=(0, 1, 2, 3, 4), core_hours=0.75,
 )  # fmt: skip
 NARROW_FASHION = depth(
     "depth_narrow_fashion", "Does depth pay? Layers of 150, Fashion-MNIST", 150,
-    "fashion", seeds=(0, 1, 2, 3, 4), core_hours=0.5,
+    "fashion", seeds=(0, 1, 2, 3, 4), core_hours=0.75,
 )  # fmt: skip
 WIDE = depth(
     "depth_wide", "Does depth pay? Layers of 1000", 1000, "mnist", seeds=(0, 1, 2),
-    core_hours=1.6,
+    core_hours=2.5,
 )  # fmt: skip
 WIDE_FASHION = depth(
     "depth_wide_fashion", "Does depth pay? Layers of 1000, Fashion-MNIST", 1000,
-    "fashion", seeds=(0, 1, 2), core_hours=1.6,
+    "fashion", seeds=(0, 1, 2), core_hours=2.5,
 )  # fmt: skip
