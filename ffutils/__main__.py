@@ -22,7 +22,7 @@ from ffutils.checks import (
 )
 from ffutils.data import load_dataset, split_validation
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
-from ffutils.fast import bfloat16_is_quicker, fast_train
+from ffutils.fast import bfloat16_is_quicker, fast_train, product
 from ffutils.layers import FFNet
 from ffutils.prediction import error_rate, layer_errors
 from ffutils.recipe import drop_pixels, jitter
@@ -210,17 +210,24 @@ def load_splits(args, name, device):
     return name, *split_validation(training), "validation"
 
 
-def share_cores():
-    """Start this command again with threads that sleep while they wait.
+THREADS = torch.get_num_threads()
 
-    PyTorch's threads wait for one another in a loop that keeps a core busy, which
-    makes everything many times slower where another program needs that core. OpenMP
-    reads how to wait only when it is loaded.
+
+def share_cores(*_, repeats=10):
+    """Compute with one thread or with all, whichever is quicker at the moment.
+
+    PyTorch's threads wait for one another in a loop that keeps a core busy. Where
+    another program needs that core, two threads are many times slower than one.
     """
-    as_command = __name__ == "__main__" and os.name == "posix"
-    if as_command and "OMP_WAIT_POLICY" not in os.environ:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.execv(sys.executable, sys.orig_argv)
+    a, b = torch.rand(256, 784), torch.rand(500, 784)
+    seconds = dict.fromkeys((1, THREADS), 0.0)
+    for count in list(seconds) * repeats:
+        torch.set_num_threads(count)
+        started = time.perf_counter()
+        for _ in range(5):
+            product(a, b.T, half=False).relu_()
+        seconds[count] += time.perf_counter() - started
+    torch.set_num_threads(min(seconds, key=seconds.get))
 
 
 def train_new(args):
@@ -251,7 +258,9 @@ def train_new(args):
         settings["epochs"] = args.epochs
     started = time.perf_counter()
     augment = AUGMENTS[args.augment]
-    losses = fast_train(net, training, **settings, augment=augment, half=half)
+    losses = fast_train(
+        net, training, **settings, augment=augment, half=half, on_epoch=share_cores
+    )
     finished = int(losses.isfinite().all(dim=1).sum())
     trained = time.perf_counter()
     errors = errors_of(net, others)

@@ -162,7 +162,8 @@ def broadcast_gradients(
 
 def fast_train(
     net, data, epochs: int = 20, batch_size: int = 256, lr: float = 0.003,
-    augment: Callable | None = None, half: bool | None = None, progress: bool = True,
+    augment: Callable | None = None, half: bool | None = None,
+    on_epoch: Callable | None = None, progress: bool = True,
 ) -> Tensor:  # fmt: skip
     """Train all layers by the recipe, each on a loss of its own, gradients written out.
 
@@ -171,7 +172,7 @@ def fast_train(
 
     Args:
         net: an `FFNet` by the book, or a `BroadcastNet`.
-        data, epochs, batch_size, lr, augment, progress: as in `train`.
+        data, epochs, batch_size, lr, augment, on_epoch, progress: as in `train`.
         half: whether matrix products are computed in bfloat16; unless given, where
             that is quicker on the net's device.
 
@@ -207,6 +208,8 @@ def fast_train(
             seconds = time.perf_counter() - started
             if progress:
                 print_epoch(losses[epoch], indices, epoch, epochs, seconds)
+            if on_epoch is not None and on_epoch(net, epoch + 1, losses[epoch]):
+                break
     except KeyboardInterrupt:
         print_stopped()
     return losses
@@ -227,12 +230,14 @@ def gradients_of(net) -> Callable:
 
 def bfloat16_is_quicker(device: torch.device, tries: int = 5) -> bool:
     """Whether a product of a layer's size takes less time in bfloat16, measured."""
-    a, seconds = torch.rand(256, 784, device=device), {}
+    # Large enough that starting two threads does not decide.
+    a, b = (torch.rand(n, 784, device=device) for n in (1024, 512))
+    seconds = {}
     for half in (False, True) * tries:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         started = time.perf_counter()
-        product(a, a.T, half).sum().item()  # .item() waits for a GPU
+        product(a, b.T, half).sum().item()  # .item() waits for a GPU
         took = time.perf_counter() - started
         seconds[half] = min(took, seconds.get(half, took))
     return seconds[True] < seconds[False]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import ffutils.__main__ as command
 from ffutils.__main__ import FOR_DIGITS, SETTINGS, affine, errors_of, main
 from ffutils.data import batches, load_digits, split_validation
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
@@ -324,20 +325,26 @@ def test_a_dead_net_is_warned_of_in_a_line(tmp_path, capsys):
 # Beside another program
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(("policy", "expected"), [(None, "PASSIVE"), ("ACTIVE",) * 2])
-def test_threads_sleep_while_they_wait_unless_told_otherwise(policy, expected):
+def test_one_thread_computes_where_two_are_slower(monkeypatch):
     """Or the training takes ten times as long beside a busy program."""
-    environment = {"OMP_WAIT_POLICY": policy} if policy else {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("OMP_WAIT_POLICY", raising=False)
-        with start(*SMALL, "--epochs", "100000", **environment) as process:
-            try:
-                next(line for line in process.stdout if line.startswith("epoch"))
-                variables = Path(f"/proc/{process.pid}/environ").read_bytes()
-            finally:
-                process.kill()
-    assert f"OMP_WAIT_POLICY={expected}".encode() in variables.split(b"\0")
+    clock, now = {1: 1.0, 2: 3.0}, [0.0]
+
+    def multiply(a, b, half):
+        now[0] += clock[torch.get_num_threads()]
+        return torch.zeros(1)
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(command, "THREADS", 2)
+    monkeypatch.setattr(command, "product", multiply)
+    monkeypatch.setattr(command.time, "perf_counter", lambda: now[0])
+    try:
+        command.share_cores()
+        assert torch.get_num_threads() == 1
+        clock[2] = 0.5  # the other program has ended
+        command.share_cores()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 # Ctrl-C
