@@ -470,7 +470,8 @@ def choices(kind):
 def test_every_choice_is_read(name):
     """A field that could be set otherwise, and that nothing reads, would be a lie."""
     kind = type(EXPERIMENTS[name].config)
-    files = [sys.modules[kind.__module__].__file__, runner.__file__]
+    modules = {k.__module__ for k in kind.__mro__ if k.__module__ != "builtins"}
+    files = [*(sys.modules[name].__file__ for name in modules), runner.__file__]
     text = "".join(Path(file).read_text(encoding="utf-8") for file in files)
     read = {
         node.attr

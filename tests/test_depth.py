@@ -37,9 +37,9 @@ def test_a_label_only_adds_a_row_of_its_own(few):
         x = torch.relu(sums + neutral)
 
 
-@pytest.mark.parametrize("arm", arms(20))
+@pytest.mark.parametrize("arm", arms(40))
 def test_an_arm_learns_is_judged_and_goes_on_from_its_state(arm, few):
-    config = DepthConfig(epochs=12, batch_size=50).changed(**arms(20)[arm])
+    config = DepthConfig(epochs=12, batch_size=50).changed(**arms(40)[arm])
     trained = DepthTrial(config, few[0])
     for epoch in range(config.epochs):
         losses = trained.train_epoch(epoch)

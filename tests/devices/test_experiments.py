@@ -136,7 +136,8 @@ def test_the_benchmark(monkeypatch):
     monkeypatch.setattr(benchmark, "trial_of", tiny_trial)
     with pretended_cuda():
         split, test = on("cuda", few_digits(60, 30))
-        record = benchmark.measure(split, test, repeats=1, size=16, width=12)
+        sizes = {"widths": (12,), "rounds": 4, "batch_size": 20, "images": 20}
+        record = benchmark.measure(split, test, repeats=1, size=16, **sizes)
     assert record["machine"]["device"] == "a pretended GPU" and len(
         record["rows"]
     ) == len(benchmark.METHODS)

@@ -385,6 +385,9 @@ NO_TENSOR = {
         gpu.mlp, torch.zeros(()), 0
     ),
     "saving.all_own_functions": lambda gpu: saving.all_own_functions(gpu.net),
+    "saving.check_broadcast": lambda gpu: saving.check_broadcast(
+        depth.BroadcastNet(784, 9).to("cuda")
+    ),
     "saving.check_facts": lambda gpu: saving.check_facts({"labels": gpu.y}),
     "saving.describe": lambda gpu: saving.describe(gpu.net),
     "saving.describe_layer": lambda gpu: saving.describe_layer(gpu.layer),
