@@ -31,14 +31,17 @@ from ffutils import (
     goodness,
     hard_negatives,
     jitter,
-    normalize,
     pair_loss,
     predict,
-    sample_wrong_labels,
     train_batch,
 )
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer, broadcast_step
-from ffutils.fast import broadcast_gradients, ff_gradients, pair_gradients, product
+from ffutils.fast import (
+    broadcast_gradients,
+    ff_gradients,
+    first_layer,
+    layer_gradients,
+)
 from ffutils.rivals import MLP
 
 BACKPROP = "backpropagation"
@@ -63,62 +66,15 @@ PRECISIONS = "float32", "bfloat16"
 # ---- What is timed
 
 
-def first_layer(net: FFNet, x: Tensor, half: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Layer 1 for all ten labels from one product.
-
-    Returns:
-        The normalised images without a label (B, pixels), the lit pixel (B, 1), and
-        what the units add up (B, units) without it.
-    """
-    first, n = net.layers[0], net.n_classes
-    blank = x.clone()
-    blank[:, :n] = 0
-    squares = blank.square().sum(dim=1, keepdim=True) + net.label_strength**2
-    length = (squares / x.shape[1] + 1e-8).sqrt()
-    z = blank / length
-    sums = product(z, first.weight.T, half) + first.bias
-    return z, net.label_strength / length, sums
-
-
 @torch.no_grad()
-def chapter_06_gradients(
-    net: FFNet, x: Tensor, y: Tensor, scale: float = 30.0, half: bool = False,
-    shared: bool = True,
-) -> Tensor:  # fmt: skip
-    """As `ff_gradients`, but negatives are hard for layer 1 alone, as in chapter 06.
-
-    Args:
-        shared: whether both passes of layer 1 come from the product that the ten labels
-            have, and have one product in its gradient; else as in the layers above.
-    """
-    losses = []
-    if shared:
-        first, n, rows = net.layers[0], net.n_classes, torch.arange(len(x))
-        z, light, sums = first_layer(net, x, half)
-        h = (light[:, :, None] * first.weight[:, :n].T).add_(sums[:, None]).relu_()
-        scores = torch.linalg.vector_norm(h, dim=2).square() / h.shape[2]
-        wrong = sample_wrong_labels(scale * scores, y)
-        positive, negative = h[rows, y], h[rows, wrong]
-        loss, up, down = pair_gradients(positive, negative, scale)
-        gradient = product((up + down).T, z, half)
-        labels = torch.zeros_like(gradient[:, :n].T)
-        labels.index_add_(0, y, light * up).index_add_(0, wrong, light * down)
-        gradient[:, :n] = labels.T
-        first.weight.grad, first.bias.grad = gradient, (up + down).sum(dim=0)
-        losses.append(loss)
-    else:
-        with autocast_bf16(x.device, half):
-            wrong = hard_negatives(net, x, y, scale)
-        positive, negative = (net.write_label(x, labels) for labels in (y, wrong))
-    for layer in net.layers[len(losses) :]:
-        inputs = normalize(torch.cat([positive, negative]))
-        h = (product(inputs, layer.weight.T, half) + layer.bias).relu_()
-        positive, negative = h.chunk(2)
-        loss, up, down = pair_gradients(positive, negative, scale)
-        layer.weight.grad = product(torch.cat([up, down]).T, inputs, half)
-        layer.bias.grad = (up + down).sum(dim=0)
-        losses.append(loss)
-    return torch.stack(losses)
+def unshared_gradients(
+    net: FFNet, x: Tensor, y: Tensor, scale: float = 30.0, half: bool = False
+) -> Tensor:
+    """As `ff_gradients` for layer 1's negatives, but layer 1 is as the layers above."""
+    with autocast_bf16(x.device, half):
+        wrong = hard_negatives(net, x, y, scale)
+    passes = net.write_label(x, y), net.write_label(x, wrong)
+    return torch.stack(layer_gradients(net.layers, *passes, scale, half))
 
 
 def chapter_06_step(net: FFNet, optimizers, x: Tensor, y: Tensor) -> Tensor:
@@ -156,12 +112,12 @@ def steps(sizes, device: torch.device, half: bool) -> dict[str, Callable]:
 
         return step
 
-    unshared = functools.partial(chapter_06_gradients, shared=False)
+    shared = functools.partial(ff_gradients, whole_net=False)
     return {
         BACKPROP: by_gradients(MLP, backprop_gradients),
         CHAPTER_06: by_autograd(FFNet, chapter_06_step),
-        UNSHARED: by_gradients(FFNet, unshared),
-        SHARED: by_gradients(FFNet, chapter_06_gradients),
+        UNSHARED: by_gradients(FFNet, unshared_gradients),
+        SHARED: by_gradients(FFNet, shared),
         WHOLE_NET: by_gradients(FFNet, ff_gradients),
         BROADCAST: by_autograd(BroadcastNet, broadcast_step),
         WRITTEN_OUT: by_gradients(BroadcastNet, broadcast_gradients),
@@ -341,18 +297,13 @@ def times_to_error(measured: dict, record: dict | None) -> list[dict]:
     for method, config in FAST_MILESTONES.configs.items():
         runs = [r for r in (record or {"runs": []})["runs"] if r["variant"] == method]
         reached = sorted(first_epoch(curve_of(run), GOAL) for run in runs)
-        width, steps_per_epoch = (
-            config.network[1],
-            math.ceil(50_000 / config.batch_size),
-        )
+        width = config.network[1]
         step = find(measured, "step", width, config.precision, STEP_OF[method])
         if not (reached and step):
             continue
         milliseconds = step["milliseconds"] + measured["feeding_milliseconds"]
-        seconds, median = (
-            steps_per_epoch * milliseconds / 1000,
-            statistics.median(reached),
-        )
+        seconds = math.ceil(50_000 / config.batch_size) * milliseconds / 1000
+        median = statistics.median(reached)
         finite = [None if epoch == math.inf else epoch for epoch in reached]
         made.append(
             {

@@ -45,7 +45,7 @@ def affine(x, degrees=12, share=0.12, pixels=2):
 
 
 AUGMENTS = {"affine": affine, "jitter": jitter, "drop": drop_pixels, "none": None}
-WHERE = {"image": "label in the image", "every": "label at every layer"}
+WHERE = {"image": "label in the image", "every": "label in every layer"}
 # What `fast_train` is given for each choice of --labels, from errors on validation; the
 # digits are so few that these batches would be too few as well.
 SETTINGS = {"image": {"epochs": 18}, "every": {"epochs": 36}}

@@ -51,7 +51,10 @@ class BroadcastLayer(nn.Linear):
 
     @torch.no_grad()
     def label_goodness(self, sums: Tensor) -> Tensor:
-        """The goodness for each label (B, n_classes), from sums (B, out_features)."""
+        """The goodness for each label (B, n_classes), from sums (B, out_features).
+
+        Without a gradient: a loss takes the passes that it compares.
+        """
         h, lengths = torch.empty_like(sums), []
         for row in self.label_sums():  # one label at a time fits into a CPU's cache
             torch.add(sums, row, out=h).relu_()

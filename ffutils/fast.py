@@ -49,19 +49,21 @@ def pair_gradients(
 
 @torch.no_grad()
 def ff_gradients(
-    net, x: Tensor, y: Tensor, scale: float = 30.0, half: bool = False
-) -> Tensor:
+    net, x: Tensor, y: Tensor, scale: float = 30.0, half: bool = False,
+    whole_net: bool = True,
+) -> Tensor:  # fmt: skip
     """Give every layer of an `FFNet` the gradient of its own loss on one batch.
 
     The label is in the image alone. The first layer's sums for all ten labels come from
     one product, so its negative pass costs none, and both passes share the product of
-    its gradient. The negatives are hard for the whole net.
+    its gradient.
 
     Args:
         net: an `FFNet` by the book.
         x: images (B, pixels) in [0, 1]; y: their labels (B,).
         scale: of the differences of goodness, in the loss and for the negatives.
         half: whether matrix products are computed in bfloat16.
+        whole_net: whether the negatives are hard for the whole net, or for layer 1.
 
     Returns:
         The losses (layers,).
@@ -70,25 +72,54 @@ def ff_gradients(
     """
     first, *upper = net.layers
     n, rows = net.n_classes, torch.arange(len(x), device=x.device)
-    blank = x.clone()
-    blank[:, :n] = 0
-    squares = blank.square().sum(dim=1, keepdim=True) + net.label_strength**2
-    length = (squares / x.shape[1] + 1e-8).sqrt()
-    z, light = blank / length, net.label_strength / length
-    sums = product(z, first.weight.T, half) + first.bias
+    z, light, sums = first_layer(net, x, half)
     h = light[:, :, None] * first.weight[:, :n].T
     h.add_(sums[:, None]).relu_()  # in place, for the time goes into memory
-    wrong = sample_wrong_labels(scale * sum_of_goodness(upper, h, half), y)
+    judges = upper if whole_net else []
+    wrong = sample_wrong_labels(scale * sum_of_goodness(judges, h, half), y)
 
     positive, negative = h[rows, y], h[rows, wrong]
     loss, up, down = pair_gradients(positive, negative, scale)
-    losses, both = [loss], up + down
+    both = up + down
     gradient = product(both.T, z, half)
     labels = torch.zeros_like(gradient[:, :n].T)
     labels.index_add_(0, y, light * up).index_add_(0, wrong, light * down)
     gradient[:, :n] = labels.T
     first.weight.grad, first.bias.grad = gradient, both.sum(dim=0)
-    for layer in upper:
+    losses = layer_gradients(upper, positive, negative, scale, half)
+    return torch.stack([loss, *losses])
+
+
+def first_layer(net, x: Tensor, half: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """What an `FFNet`'s first layer makes of images, whatever their label.
+
+    Returns:
+        The images, normalised, without a label (B, pixels); a label's pixel (B, 1); and
+        what the units add up without it (B, width).
+    """
+    first, n = net.layers[0], net.n_classes
+    blank = x.clone()
+    blank[:, :n] = 0
+    squares = blank.square().sum(dim=1, keepdim=True) + net.label_strength**2
+    length = (squares / x.shape[1] + 1e-8).sqrt()
+    z, light = blank / length, net.label_strength / length
+    return z, light, product(z, first.weight.T, half) + first.bias
+
+
+def layer_gradients(
+    layers, positive: Tensor, negative: Tensor, scale: float, half: bool
+) -> list[Tensor]:
+    """Give layers their gradients, each one product for both passes.
+
+    Args:
+        layers: of an `FFNet`, from one on upwards.
+        positive, negative: the lowest one's inputs (B, in_features).
+
+    Returns:
+        Their losses, the lowest layer first.
+    """
+    losses = []
+    for layer in layers:
         inputs = torch.cat([normalize(positive), normalize(negative)])
         both = torch.relu(product(inputs, layer.weight.T, half) + layer.bias)
         positive, negative = both.chunk(2)
@@ -96,7 +127,7 @@ def ff_gradients(
         layer.weight.grad = product(torch.cat([up, down]).T, inputs, half)
         layer.bias.grad = (up + down).sum(dim=0)
         losses.append(loss)
-    return torch.stack(losses)
+    return losses
 
 
 def sum_of_goodness(upper, h: Tensor, half: bool) -> Tensor:

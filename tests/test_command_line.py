@@ -111,7 +111,7 @@ def test_labels_every_trains_the_net_in_which_every_layer_is_told(tmp_path, caps
     file = tmp_path / "net.pt"
     main([*SMALL, "--labels", "every", "--epochs", "9", "--save", str(file)])
     output = capsys.readouterr().out
-    assert "784-60-50-40, label at every layer" in output
+    assert "784-60-50-40, label in every layer" in output
     printed = errors(output)
     assert list(printed) == NAMES
     net, facts = load_net(file, with_facts=True)

@@ -1,5 +1,6 @@
 """Steps and predictions in turn: the order, the ratios, and what a table says."""
 
+import functools
 import json
 import math
 
@@ -83,7 +84,10 @@ def test_chapter_06_written_out_has_the_gradients_of_autograd(shared, monkeypatc
     """The same wrong labels in both, for the noise that draws them is the same."""
     (x, y), net = images(), FFNet(784, 30, 20, 20)
     torch.manual_seed(1)
-    losses = step_times.chapter_06_gradients(net, x, y, shared=shared)
+    gradients = step_times.unshared_gradients
+    if shared:
+        gradients = functools.partial(step_times.ff_gradients, whole_net=False)
+    losses = gradients(net, x, y)
     found = gradients_of(net)
 
     torch.manual_seed(1)

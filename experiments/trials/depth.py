@@ -67,11 +67,9 @@ class LabelInImage(SupervisedTrial):
         c = self.config
         if c.negatives != "hard, all layers":
             return super().train_epoch(epoch)
-        lr, total = c.lr * cosine_decay(epoch / c.epochs), 0
-        set_lr(self.optimizers[:1], lr)
-        set_lr(self.optimizers[1:], lr * c.upper_lr_factor)
+        total, half = 0, c.precision == "bfloat16"
+        self.set_rates(epoch)
         for x, y in batches(self.split, c.batch_size):
-            half = c.precision == "bfloat16"
             losses = ff_gradients(self.net, self.augment(x), y, c.scale, half)
             for optimizer in self.optimizers:
                 optimizer.step()
@@ -94,6 +92,7 @@ class Alternative(NetTrial):
     """
 
     augment = SupervisedTrial.augment
+    set_rates = SupervisedTrial.set_rates
 
     def __init__(self, config: DepthConfig, split):
         self.config, self.split = config, split
@@ -113,12 +112,9 @@ class Alternative(NetTrial):
         )
 
     def train_epoch(self, epoch):
-        c = self.config
-        lr = c.lr * cosine_decay(epoch / c.epochs)
-        set_lr(self.optimizers[:1], lr)
-        set_lr(self.optimizers[1:], lr * c.upper_lr_factor)
+        self.set_rates(epoch)
         total = 0
-        for x, y in batches(self.split, c.batch_size):
+        for x, y in batches(self.split, self.config.batch_size):
             with self.half():
                 total += len(x) * self.step(self.augment(x), y)
         return total / len(self.split.labels)

@@ -121,12 +121,16 @@ class SupervisedTrial(NetTrial):
                 self.device,
             )
 
-    def train_epoch(self, epoch):
+    def set_rates(self, epoch):
         c = self.config
         decays = c.lr_schedule == "half cosine"
         lr = c.lr * (cosine_decay(epoch / c.epochs) if decays else 1)
         set_lr(self.optimizers[:1], lr)
         set_lr(self.optimizers[1:], lr * c.upper_lr_factor)
+
+    def train_epoch(self, epoch):
+        c = self.config
+        self.set_rates(epoch)
         with autocast_bf16(self.device, c.precision == "bfloat16"):
             return train_epoch(
                 self.net, self.optimizers, self.split, self.layer_indices, c.batch_size,

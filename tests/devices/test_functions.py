@@ -265,6 +265,10 @@ ON_THE_GPU = {
         fast.ff_gradients(gpu.net, gpu.x, gpu.y),
         *(parameter.grad for parameter in gpu.net.parameters()),
     ],
+    "fast.first_layer": lambda gpu: fast.first_layer(gpu.net, gpu.x, False),
+    "fast.layer_gradients": lambda gpu: fast.layer_gradients(
+        gpu.net.layers, gpu.x, gpu.x, 30.0, False
+    ),
     "fast.pair_gradients": lambda gpu: fast.pair_gradients(gpu.h, gpu.other, 30.0),
     "fast.product": lambda gpu: fast.product(gpu.x, gpu.x.T, True),
     "fast.mean_square": lambda gpu: fast.mean_square(gpu.h),
