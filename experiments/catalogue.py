@@ -2,6 +2,7 @@
 
 from experiments.experiment import Experiment
 from experiments.trials import (
+    affine,
     depth,
     milestones,
     one_page,
@@ -31,6 +32,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         milestones.MILESTONES,
         milestones.FAST_TUNING,
         milestones.FAST_MILESTONES,
+        affine.AFFINE_TUNING,
         published.PUBLISHED,
         depth.DEPTH_TUNING,
         depth.NARROW,

@@ -29,6 +29,7 @@ from ffutils.prediction import (
 )
 from ffutils.recipe import (
     RECIPE,
+    affine,
     cosine_decay,
     drop_pixels,
     hard_negatives,
@@ -58,7 +59,7 @@ check_number_formats()
 torch.set_flush_denormal(True)
 
 __all__ = [
-    "RECIPE", "FFLayer", "FFNet", "Split", "Table", "batches", "compare",
+    "RECIPE", "FFLayer", "FFNet", "Split", "Table", "affine", "batches", "compare",
     "cosine_decay", "drop_pixels", "error_rate", "fit_softmax", "goodness",
     "hard_negatives", "jitter", "label_goodness", "label_goodness_first_layer",
     "label_goodness_per_layer", "layer_errors", "load_dataset", "load_digits",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import time
@@ -11,7 +10,6 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch.nn.functional import affine_grid, grid_sample
 
 from ffutils.checks import (
     check_count,
@@ -25,24 +23,8 @@ from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.fast import bfloat16_is_quicker, fast_train, product
 from ffutils.layers import FFNet
 from ffutils.prediction import error_rate, layer_errors
-from ffutils.recipe import drop_pixels, jitter
+from ffutils.recipe import affine, drop_pixels, jitter
 from ffutils.saving import check_target, load_net, save_net
-
-
-def affine(x, degrees=12, share=0.12, pixels=2):
-    """Turn, stretch, slant and shift every image (B, side · side) by a little."""
-    count, side = len(x), math.isqrt(x.shape[1])
-    r = 2 * torch.rand(6, count, device=x.device) - 1
-    turn, slant = math.radians(degrees) * r[0], share * r[1]
-    wide, high = 1 + share * r[2:4]
-    right, down = 2 * pixels / side * r[4:]
-    rows = (wide * turn.cos(), high * (slant - turn.sin()), right,
-            wide * turn.sin(), high * turn.cos(), down)  # fmt: skip
-    shape = (count, 1, side, side)
-    matrices = torch.stack(rows, dim=1).view(count, 2, 3)
-    grid = affine_grid(matrices, shape, align_corners=False)
-    return grid_sample(x.view(shape), grid, align_corners=False).flatten(1)
-
 
 AUGMENTS = {"affine": affine, "jitter": jitter, "drop": drop_pixels, "none": None}
 WHERE = {"image": "label in the image", "every": "label in every layer"}

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import ffutils.__main__ as command
-from ffutils.__main__ import FOR_DIGITS, SETTINGS, affine, errors_of, main
+from ffutils.__main__ import FOR_DIGITS, SETTINGS, errors_of, main
 from ffutils.data import batches, load_digits, split_validation
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.layers import FFNet
@@ -254,30 +254,6 @@ def test_a_net_of_one_layer_has_one_error(capsys):
 def test_every_augment_runs(capsys, augment):
     main([*SMALL, "--epochs", "1", "--augment", augment])
     assert f"augment {augment}" in capsys.readouterr().out
-
-
-def test_affine_is_the_same_image_a_little_elsewhere():
-    x = load_digits()[0].images[:200]
-    assert torch.allclose(affine(x, degrees=0, share=0, pixels=0), x, atol=1e-5)
-    moved = affine(x)
-    assert moved.shape == x.shape and moved.min() >= 0 and moved.max() <= 1 + 1e-5
-    assert (moved - x).abs().amax(dim=1).min() > 0.1  # every image, and
-    ink = moved.sum(dim=1) / x.sum(dim=1)
-    assert ink.min() > 0.7 and ink.max() < 1.5  # hardly any of it is lost
-    assert not torch.equal(affine(x[:1].expand(2, -1))[0], affine(x[:1])[0])
-
-
-def test_affine_turns_and_shifts_by_no_more_than_it_says():
-    x = torch.zeros(500, 28, 28)
-    x[:, 14, 14] = 1
-    y = affine(x.flatten(1), degrees=0, share=0, pixels=2).view(-1, 28, 28)
-    rows, columns = (y.sum(dim=d) @ torch.arange(28.0) - 14 for d in (2, 1))
-    for shift in (rows, columns):
-        assert 1.5 < shift.abs().max() <= 2.001 and shift.mean().abs() < 0.3
-    x[:, 14, 14], x[:, 14, 24] = 0, 1
-    y = affine(x.flatten(1), degrees=12, share=0, pixels=0).view(-1, 28, 28)
-    rows = y.sum(dim=2) @ torch.arange(28.0) / y.sum(dim=(1, 2)) - 14
-    assert 1.5 < rows.abs().max() < 2.6  # 10.5 pixels · sin 12° is 2.2
 
 
 def refuse(*_):

@@ -85,10 +85,13 @@ class FastTrial(NetTrial):
         set_lr(self.optimizers, c.lr * cosine_decay(epoch / c.epochs))
         half = c.precision == "bfloat16"
         for x, y in batches(self.split, c.batch_size):
-            x = jitter(x, c.jitter) if c.jitter else x
-            total = total + len(x) * self.gradients(self.net, x, y, c.scale, half)
+            losses = self.gradients(self.net, self.augment(x), y, c.scale, half)
+            total = total + len(x) * losses
             self.optimizers[0].step()
         return total / len(self.split.labels)
+
+    def augment(self, x):
+        return jitter(x, self.config.jitter) if self.config.jitter else x
 
     @torch.no_grad()
     def errors(self, split):

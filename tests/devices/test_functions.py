@@ -229,6 +229,7 @@ ON_THE_GPU = {
     ),
     "prediction.neutral_activations": softmax,
     "prediction.predict": lambda gpu: prediction.predict(gpu.net, gpu.x),
+    "recipe.affine": lambda gpu: recipe.affine(gpu.x),
     "recipe.drop_pixels": lambda gpu: recipe.drop_pixels(gpu.x),
     "recipe.hard_negatives": lambda gpu: recipe.hard_negatives(gpu.net, gpu.x, gpu.y),
     "recipe.jitter": lambda gpu: recipe.jitter(gpu.x, 2),

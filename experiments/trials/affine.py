@@ -1,0 +1,58 @@
+"""Images turned, stretched, slanted and shifted: what `python -m ffutils` trains.
+
+Forward-Forward, its descendant and backpropagation, each at the best of four rates and
+for as many epochs as the command gives it, or for equally many.
+"""
+
+from __future__ import annotations
+
+from pydantic import PositiveFloat
+
+from experiments.experiment import Experiment, Fraction, checked
+from experiments.trials.milestones import FAST, FastConfig, FastTrial
+from ffutils import affine
+
+
+@checked
+class AffineConfig(FastConfig):
+    """What the methods share; `jitter` is the greatest shift, in pixels.
+
+    Attributes:
+        degrees: the most that an image is turned.
+        share: the most that it is stretched or slanted.
+    """
+
+    degrees: PositiveFloat = 12.0
+    share: Fraction = 0.12
+
+
+class AffineTrial(FastTrial):
+    def augment(self, x):
+        c = self.config
+        return affine(x, c.degrees, c.share, c.jitter)
+
+
+def configuration(**changes) -> AffineConfig:
+    return AffineConfig(method="backpropagation", jitter=2, epochs=36, **changes)
+
+
+# The command's epochs: one of FF costs twice one of the others.
+EPOCHS = {
+    "label in the image": 18, "label in every layer": 36, "backpropagation": 36,
+}  # fmt: skip
+RATES = 0.001, 0.002, 0.003, 0.006  # equal tries: these four for each method
+
+AFFINE_TUNING = Experiment(
+    name="affine_tuning",
+    title="Images turned, stretched and shifted: the tries",
+    trial=AffineTrial,
+    config=configuration(),
+    variants={
+        f"{method}: lr {lr:g}": {"method": method, "lr": lr, "epochs": EPOCHS[method]}
+        for method in FAST
+        for lr in RATES
+    },
+    seeds=(0,),
+    stages=("validation",),
+    core_hours=0.35,
+)
