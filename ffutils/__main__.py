@@ -28,12 +28,16 @@ from ffutils.saving import check_target, load_net, save_net
 
 AUGMENTS = {"affine": affine, "jitter": jitter, "drop": drop_pixels, "none": None}
 WHERE = {"image": "label in the image", "every": "label in every layer"}
-# What `fast_train` is given for each choice of --labels, from errors on validation; the
-# digits are so few that these batches would be too few as well.
-SETTINGS = {"image": {"epochs": 18}, "every": {"epochs": 36}}
+# What `fast_train` is given for each choice of --labels: the best of the tries of
+# experiments/trials/affine.py by the error on validation. The digits are so few that
+# these batches would be too few as well.
+SETTINGS = {
+    "image": {"epochs": 18, "lr": 0.002},
+    "every": {"epochs": 36, "lr": 0.002},
+}
 FOR_DIGITS = {
-    "image": {"epochs": 100, "batch_size": 64},
-    "every": {"epochs": 100, "batch_size": 64},
+    "image": {"epochs": 100, "batch_size": 64, "lr": 0.003},
+    "every": {"epochs": 100, "batch_size": 64, "lr": 0.003},
 }
 # What training takes unless it is told otherwise; None where that depends.
 DEFAULTS = {
