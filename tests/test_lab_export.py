@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import torch
 
-from ffutils.data import load_dataset
+from ffutils.data import load_dataset, split_validation
 from ffutils.layers import FFNet
 from ffutils.prediction import layer_errors, predict
 from ffutils.saving import save_net
@@ -87,15 +87,51 @@ def test_the_test_error_after_rounding_is_the_one_that_the_manifest_records():
         assert sample["label"] == test.labels[sample["row"]]
 
 
-def test_a_saved_net_is_taken_up_if_it_was_trained_on_mnist(tmp_path):
-    net = FFNet(784, 6, 5, 4)
-    save_net(net, tmp_path / "net.pt", dataset="mnist", seed=3, epochs=2)
-    loaded, training = export.load_trained(tmp_path / "net.pt")
+def test_the_calibration_is_what_the_net_does_on_images_that_it_has_not_seen():
+    assert MANIFEST["training"]["images"] == 50_000
+    try:
+        _, train, _ = load_dataset("mnist")
+    except (ConnectionError, OSError) as error:
+        pytest.skip(f"MNIST is not here: {error}")
+    stored = MANIFEST["calibration"]
+    _, validation = split_validation(train)
+    fresh = export.calibrate(exported(), validation, {})
+    assert sum(row["images"] for row in stored["leads"]) == 10_000
+    for old, new in zip(stored["leads"], fresh["leads"], strict=True):
+        # a lead on the border may fall on its other side elsewhere
+        assert old["below"] == new["below"]
+        assert new["images"] == pytest.approx(old["images"], abs=2)
+        assert new["wrong"] == pytest.approx(old["wrong"], abs=2)
+    for name, band in stored["bands"].items():
+        assert fresh["bands"][name] == pytest.approx(band, abs=0.01), name
+    assert fresh["outside"]["validation"] <= 0.02
+
+
+def test_signs_of_a_digit_are_measured_on_the_image():
+    net = FFNet(784, 5)
+    images = torch.zeros(2, 28, 28)
+    images[0, 4:10, 3:5] = 1.0
+    images[1, 20, 3] = 0.2  # too pale to count for a row
+    labels, lead, signs = export.features(net, images.view(2, 784))
+    assert signs["ink"].tolist() == pytest.approx([12, 0.2])
+    assert signs["rows"][0] == 6
+    assert (lead >= 0).all() and signs["standout"][0] >= 0
+    bands = {"ink": [1, 20], "rows": [2, None]}
+    assert export.outside(signs, bands).tolist() == [False, True]
+
+
+def test_a_saved_net_is_taken_up_if_it_never_saw_the_validation_images(tmp_path):
+    net, path = FFNet(784, 6, 5, 4), tmp_path / "net.pt"
+    save_net(net, path, dataset="mnist", images=50_000, seed=3, epochs=2)
+    loaded, training = export.load_trained(path)
     assert export.pack(loaded) == export.pack(net)
-    assert (training["seed"], training["epochs"]) == (3, 2)
-    save_net(net, tmp_path / "other.pt", dataset="fashion", seed=3, epochs=2)
+    assert training == {"images": 50_000, "seed": 3, "epochs": 2}
+    save_net(net, path, dataset="fashion", images=50_000, seed=3, epochs=2)
     with pytest.raises(ValueError, match="trained on 'fashion'"):
-        export.load_trained(tmp_path / "other.pt")
+        export.load_trained(path)
+    save_net(net, path, dataset="mnist", images=60_000, seed=3, epochs=2)
+    with pytest.raises(ValueError, match="trained on 60000 images: expected 50,000"):
+        export.load_trained(path)
 
 
 def test_the_modules_pass_their_own_tests():

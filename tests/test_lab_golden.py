@@ -1,4 +1,4 @@
-"""The playground's JavaScript against `ffutils`: goodness, steps and runs, to 1e-5."""
+"""The playground's JavaScript against `ffutils`: goodness, steps and runs, to 5e-9."""
 
 import json
 import math
@@ -85,7 +85,7 @@ def test_the_golden_cases_differ_from_one_another():
 @pytest.mark.parametrize("normalization", golden.NORMALIZATIONS)
 def test_forward_passes(javascript, normalization):
     actual = javascript["forward"][normalization]
-    assert greatest_difference(actual, STORED["forward"][normalization]) < 1e-5
+    assert greatest_difference(actual, STORED["forward"][normalization]) < 5e-9
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_forward_passes(javascript, normalization):
 )
 def test_one_training_step(javascript, number):
     expected = {key: STORED["steps"][number][key] for key in ("layers", "losses")}
-    assert greatest_difference(javascript["steps"][number], expected) < 1e-5
+    assert greatest_difference(javascript["steps"][number], expected) < 5e-9
 
 
 @pytest.mark.parametrize("number", range(len(STORED["runs"])))
@@ -107,7 +107,15 @@ def test_a_short_training_run(javascript, number):
     before = STORED["forward"][STORED["runs"][number]["normalization"]]["goodness"]
     change = greatest_difference(expected["goodness"], before)
     assert change > 0.1, "a run that changes nothing would prove nothing"
-    assert greatest_difference(javascript["runs"][number], expected) < 1e-5
+    assert greatest_difference(javascript["runs"][number], expected) < 5e-9
+
+
+@pytest.mark.parametrize("number", range(len(STORED["judged"])))
+def test_another_goodness_and_goodness_upside_down(javascript, number):
+    expected = {key: STORED["judged"][number][key] for key in ("losses", "scores")}
+    assert greatest_difference(javascript["judged"][number], expected) < 5e-9
+    others = [case["scores"] for k, case in enumerate(STORED["judged"]) if k != number]
+    assert all(greatest_difference(expected["scores"], one) > 1e-3 for one in others)
 
 
 def test_hard_negatives_are_drawn_as_often_as_they_should_be(javascript):
@@ -117,7 +125,7 @@ def test_hard_negatives_are_drawn_as_often_as_they_should_be(javascript):
         javascript["drawn"]["hard"],
     )
     expected = STORED["hard"]
-    assert greatest_difference(goodness[0], expected["goodness"]) < 1e-5
+    assert greatest_difference(goodness[0], expected["goodness"]) < 5e-9
     assert greatest_difference(shares, expected["probabilities"]) < 0.032
     assert max(expected["probabilities"]) > 0.3
     drawn = zip(batched(shares), STORED["inputs"]["y"], strict=True)

@@ -1,114 +1,119 @@
-// Forward-Forward, whole: the same mathematics as ffutils (layers.py, training.py, recipe.py), without a library.
+// @ts-check
+// Learning, on top of ff.mjs's forward pass: the same mathematics as ffutils (training.py, recipe.py), without a library.
 // A batch of n rows is one Float64Array, row after row. tests/test_lab_golden.py holds every function to PyTorch's
 // numbers. Nothing in here is ever handed down from a layer to the one below it: look for it.
 
+import { activations, goodness as meanSquares, labelGoodnessPerLayer, normalize } from "./ff.mjs";
+
+/** @typedef {import("./ff.mjs").Numbers} Numbers */
+/** @typedef {import("./ff.mjs").Normalization} Normalization */
+/** @typedef {{ weights: Float64Array, bias: Float64Array }} Parameters a layer's, or a gradient of them */
+/** @typedef {{ mean: Float64Array, square: Float64Array }} Moments Adam's running means */
+/** @typedef {Parameters & { inputs: number, units: number, memory: null | { weights: Moments, bias: Moments }, steps: number }} Layer */
+/** @typedef {{ layers: Layer[], normalization: Normalization, goodness?: GoodnessKind, sign?: 1 | -1 }} Net */
+/** @typedef {(() => number) & { below: (count: number) => number, normal: () => number, order: (count: number) => number[] }} Random */
+/** @typedef {"logistic" | "pair"} LossKind */
+/** @typedef {{ units: number, threshold?: number, scale?: number, sign?: number }} LossOptions */
+/** @typedef {{ value: number, pushPositive: Float64Array, pushNegative: Float64Array }} Loss */
+/** @typedef {{ loss: LossKind, threshold?: number, scale?: number, optimizer?: "sgd" | "adam", lr: number }} TrainOptions */
+/** @typedef {{ positive: Float64Array, negative: Float64Array, gPositive: Float64Array, gNegative: Float64Array, loss: number }} Trained */
+
 // ---- Random numbers that a seed repeats (mulberry32, and Box and Muller's normal ones)
 
+/** @param {number} seed @returns {Random} */
 export function seeded(seed) {
   let state = seed >>> 0;
-  const random = () => {
+  const next = () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);
     t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
-  random.below = (count) => Math.floor(random() * count);
-  random.normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  random.order = (count) => {
+  /** @param {number} count */
+  const below = (count) => Math.floor(next() * count);
+  const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+  /** @param {number} count */
+  const order = (count) => {
     const order = Array.from({ length: count }, (_, k) => k);
     for (let k = count - 1; k > 0; k--) {
-      const other = random.below(k + 1);
+      const other = below(k + 1);
       [order[k], order[other]] = [order[other], order[k]];
     }
     return order;
   };
-  return random;
-}
-
-// ---- What a layer is given: its input without the length, so that goodness cannot be passed on
-
-export const NORMALIZATIONS = {
-  // As it comes: the length, which is the goodness of the layer below, goes on to the next.
-  none: () => {},
-  // Scaled to a root mean square of 1; only the direction is left.
-  rms: (row) => {
-    let squares = 0;
-    for (const v of row) squares += v * v;
-    const length = Math.sqrt(squares / row.length + 1e-8);
-    for (let j = 0; j < row.length; j++) row[j] /= length;
-  },
-  // As torch.nn.LayerNorm: the mean is taken away first.
-  layernorm: (row) => {
-    let mean = 0;
-    for (const v of row) mean += v / row.length;
-    let variance = 0;
-    for (const v of row) variance += (v - mean) ** 2 / row.length;
-    const deviation = Math.sqrt(variance + 1e-5);
-    for (let j = 0; j < row.length; j++) row[j] = (row[j] - mean) / deviation;
-  },
-};
-
-export function normalize(x, inputs, kind) {
-  const out = Float64Array.from(x);
-  for (let start = 0; start < out.length; start += inputs) NORMALIZATIONS[kind](out.subarray(start, start + inputs));
-  return out;
+  return Object.assign(next, { below, normal, order });
 }
 
 // ---- A layer, and a stack of them
 
+/** @param {number} inputs @param {number} units @param {Random} random @returns {Layer} */
 export function makeLayer(inputs, units, random) {
   const weights = Float64Array.from({ length: units * inputs }, () => random.normal() * Math.sqrt(2 / inputs));
   return { inputs, units, weights, bias: new Float64Array(units), memory: null, steps: 0 };
 }
 
+/** @param {number[]} widths @param {Normalization} normalization @param {Random} random @returns {Net} */
 export function makeNet(widths, normalization, random) {
   const layers = widths.slice(1).map((units, k) => makeLayer(widths[k], units, random));
   return { layers, normalization };
 }
 
-// The layer's activations on inputs that are normalised already: relu(weights · input + bias).
-export function activations(layer, input) {
-  const { inputs, units, weights, bias } = layer;
-  const n = input.length / inputs;
-  const h = new Float64Array(n * units);
-  for (let i = 0; i < n; i++) {
-    for (let u = 0; u < units; u++) {
-      let sum = bias[u];
-      for (let j = 0, w = u * inputs, x = i * inputs; j < inputs; j++) sum += weights[w + j] * input[x + j];
-      h[i * units + u] = sum < 0 ? 0 : sum; // NaN stays NaN, so that nobody overlooks it
-    }
-  }
-  return h;
-}
+// ---- Goodness: what a layer is judged by, of each row of its activations
 
-export function forward(net, x) {
-  return net.layers.map((layer) => (x = activations(layer, normalize(x, layer.inputs, net.normalization))));
-}
+// slope: of a row's goodness, as one activation h changes. A unit that is off has the slope 0, like its ReLU.
+/** @typedef {"squares" | "rms" | "abs"} GoodnessKind */
+/** @type {Record<GoodnessKind, { of: (h: Numbers, units: number) => Float64Array, slope: (h: number, units: number, g: number) => number }>} */
+export const GOODNESS = {
+  // The mean square: the book's, and the sum of squares but for the division by the width.
+  squares: { of: meanSquares, slope: (h, units) => (2 * h) / units },
+  // The root of it: the length of the activations, divided by the root of the width.
+  rms: {
+    of: (h, units) => meanSquares(h, units).map((square) => Math.sqrt(square + 1e-8)),
+    slope: (h, units, g) => h / (units * g),
+  },
+  // The mean absolute value.
+  abs: {
+    of: (h, units) => {
+      const g = new Float64Array(h.length / units);
+      for (let k = 0; k < h.length; k++) g[Math.floor(k / units)] += Math.abs(h[k]) / units;
+      return g;
+    },
+    slope: (h, units) => Math.sign(h) / units,
+  },
+};
 
-// Goodness: the mean square of a row's activations.
-export function goodness(h, units) {
-  const g = new Float64Array(h.length / units);
-  for (let k = 0; k < h.length; k++) g[Math.floor(k / units)] += (h[k] * h[k]) / units;
-  return g;
+/**
+ * A net's goodness as its losses and its answers use it: upside down, with low values for positive data, it counts
+ * negatively, and the threshold with it. As ffutils does it: FFNet(…, goodness=lambda h: -goodness(h)), threshold=-1.
+ * @param {Net} net
+ * @returns {(h: Numbers, units: number) => Float64Array}
+ */
+export function goodnessOf({ goodness = "squares", sign = 1 }) {
+  const { of } = GOODNESS[goodness];
+  return sign === 1 ? of : (h, units) => of(h, units).map((g) => -g);
 }
 
 // ---- The losses. Each returns its value, and how it changes with the goodness of every row: the push.
 
+/** @param {number} z */
 const softplus = (z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+/** @param {number} z */
 const sigmoid = (z) => 1 / (1 + Math.exp(-z));
 
+/** @type {Record<LossKind, (positive: Float64Array, negative: Float64Array, options: LossOptions) => Loss>} */
 export const LOSSES = {
-  // Positive above the threshold, negative below: the logit is width · (goodness − threshold).
-  logistic(positive, negative, { units, threshold = 1 }) {
+  // Positive above the threshold, negative below: the logit is width · (goodness − threshold). Upside down (sign −1),
+  // the goodness comes as a negative number, and so must the threshold be.
+  logistic(positive, negative, { units, threshold = 1, sign = 1 }) {
     const n = positive.length;
     let value = 0;
     const pushPositive = positive.map((g) => {
-      const logit = units * (g - threshold);
+      const logit = units * (g - sign * threshold);
       value += softplus(-logit) / (2 * n);
       return (-units * sigmoid(-logit)) / (2 * n);
     });
     const pushNegative = negative.map((g) => {
-      const logit = units * (g - threshold);
+      const logit = units * (g - sign * threshold);
       value += softplus(logit) / (2 * n);
       return (units * sigmoid(logit)) / (2 * n);
     });
@@ -129,14 +134,23 @@ export const LOSSES = {
 
 // ---- Learning: the gradient by hand, for one layer and from nothing but what that layer sees
 
-// d goodness / d activation is 2 · activation / units, d activation / d weight is the input where the unit is on, and a
-// unit that is off has the activation 0: so the gradient of a weight is the sum over rows of push · 2 · activation /
-// units · input. `grad` is that of the loss with respect to the preactivation.
-function addGradient(layer, gradient, input, h, push) {
+// A unit that is off has the slope 0, so that the gradient of a weight is the sum over rows of push · slope · input.
+// `grad` is that of the loss with respect to the preactivation.
+/**
+ * @param {Layer} layer
+ * @param {Parameters} gradient changed
+ * @param {Numbers} input
+ * @param {Numbers} h
+ * @param {Float64Array} g the rows' goodness, without a sign
+ * @param {Float64Array} push how the loss changes with it
+ * @param {GoodnessKind} kind
+ */
+function addGradient(layer, gradient, input, h, g, push, kind) {
   const { inputs, units } = layer;
+  const { slope } = GOODNESS[kind];
   for (let i = 0; i < push.length; i++) {
     for (let u = 0; u < units; u++) {
-      const grad = (push[i] * 2 * h[i * units + u]) / units;
+      const grad = push[i] * slope(h[i * units + u], units, g[i]);
       if (grad === 0) continue;
       for (let j = 0, w = u * inputs, x = i * inputs; j < inputs; j++) gradient.weights[w + j] += grad * input[x + j];
       gradient.bias[u] += grad;
@@ -144,25 +158,27 @@ function addGradient(layer, gradient, input, h, push) {
   }
 }
 
+const NAMES = /** @type {const} */ (["weights", "bias"]);
+
+/** @param {Layer} layer */
+function makeMemory(layer) {
+  const zeros = (/** @type {number} */ count) => ({ mean: new Float64Array(count), square: new Float64Array(count) });
+  return { weights: zeros(layer.weights.length), bias: zeros(layer.bias.length) };
+}
+
+/** @type {Record<"sgd" | "adam", (layer: Layer, gradient: Parameters, lr: number) => void>} */
 export const OPTIMIZERS = {
   sgd(layer, gradient, lr) {
-    for (const name of ["weights", "bias"]) {
-      gradient[name].forEach((g, k) => (layer[name][k] -= lr * g));
-    }
+    for (const name of NAMES) gradient[name].forEach((g, k) => (layer[name][k] -= lr * g));
   },
   // Kingma and Ba 2015, with PyTorch's defaults.
   adam(layer, gradient, lr) {
     layer.steps += 1;
     const [keepMean, keepSquare] = [0.9, 0.999];
     const [meanShare, squareShare] = [1 - keepMean ** layer.steps, 1 - keepSquare ** layer.steps];
-    layer.memory ??= Object.fromEntries(
-      ["weights", "bias"].map((name) => {
-        const zeros = () => new Float64Array(layer[name].length);
-        return [name, { mean: zeros(), square: zeros() }];
-      }),
-    );
-    for (const name of ["weights", "bias"]) {
-      const [values, grad, { mean, square }] = [layer[name], gradient[name], layer.memory[name]];
+    const memory = (layer.memory ??= makeMemory(layer));
+    for (const name of NAMES) {
+      const [values, grad, { mean, square }] = [layer[name], gradient[name], memory[name]];
       for (let k = 0; k < values.length; k++) {
         mean[k] = keepMean * mean[k] + (1 - keepMean) * grad[k];
         square[k] = keepSquare * square[k] + (1 - keepSquare) * grad[k] * grad[k];
@@ -172,100 +188,105 @@ export const OPTIMIZERS = {
   },
 };
 
-// One step of one layer: two forward passes, a loss of its own, an update of its own. Returns its activations before
-// the update, which is what the layer above is given.
-export function trainLayer(layer, positive, negative, options) {
-  const { normalization, loss, threshold, scale, optimizer = "adam", lr } = options;
+/**
+ * One step of one layer of a net: two forward passes, a loss of its own, an update of its own. Returns its activations
+ * before the update, which is what the layer above is given, and the goodness of its rows, without a sign.
+ * @param {Net} net
+ * @param {Layer} layer
+ * @param {Numbers} positive
+ * @param {Numbers} negative
+ * @param {TrainOptions} options
+ * @returns {Trained}
+ */
+export function trainLayer({ normalization, goodness: kind = "squares", sign = 1 }, layer, positive, negative, options) {
+  const { loss, threshold, scale, optimizer = "adam", lr } = options;
   const inputs = [positive, negative].map((x) => normalize(x, layer.inputs, normalization));
-  const [hPositive, hNegative] = inputs.map((input) => activations(layer, input));
-  const [gPositive, gNegative] = [hPositive, hNegative].map((h) => goodness(h, layer.units));
-  const { value, pushPositive, pushNegative } = LOSSES[loss](gPositive, gNegative, {
-    units: layer.units, threshold, scale,
+  const h = inputs.map((input) => /** @type {Float64Array} */ (activations(layer, input)));
+  const g = h.map((one) => GOODNESS[kind].of(one, layer.units));
+  const [judgedPositive, judgedNegative] = sign === 1 ? g : g.map((one) => one.map((value) => -value));
+  const { value, pushPositive, pushNegative } = LOSSES[loss](judgedPositive, judgedNegative, {
+    units: layer.units, threshold, scale, sign,
   });
   const gradient = { weights: new Float64Array(layer.weights.length), bias: new Float64Array(layer.units) };
-  addGradient(layer, gradient, inputs[0], hPositive, pushPositive);
-  addGradient(layer, gradient, inputs[1], hNegative, pushNegative);
+  [pushPositive, pushNegative].forEach((push, pass) =>
+    addGradient(layer, gradient, inputs[pass], h[pass], g[pass], push.map((one) => sign * one), kind));
   OPTIMIZERS[optimizer](layer, gradient, lr);
-  return { positive: hPositive, negative: hNegative, gPositive, gNegative, loss: value };
+  return { positive: h[0], negative: h[1], gPositive: g[0], gNegative: g[1], loss: value };
 }
 
-// One step of the layers in `layerIndices`; those below them only pass the data on. Returns what trainLayer does, for
-// these.
+/**
+ * One step of the layers in `layerIndices`; those below them only pass the data on. Returns what trainLayer does, for these.
+ * @param {Net} net
+ * @param {Numbers} positive
+ * @param {Numbers} negative
+ * @param {number[]} layerIndices
+ * @param {TrainOptions} options
+ */
 export function trainBatch(net, positive, negative, layerIndices, options) {
-  options = { ...options, normalization: net.normalization };
   const results = [];
   for (let k = 0; k <= Math.max(...layerIndices); k++) {
     const layer = net.layers[k];
     if (layerIndices.includes(k)) {
-      const result = trainLayer(layer, positive, negative, options);
+      const result = trainLayer(net, layer, positive, negative, options);
       results.push(result);
       ({ positive, negative } = result);
     } else {
       [positive, negative] = [positive, negative].map((x) =>
-        activations(layer, normalize(x, layer.inputs, net.normalization)),
-      );
+        activations(layer, normalize(x, layer.inputs, net.normalization)));
     }
   }
   return results;
 }
 
-// ---- Labels: the first `labels` inputs of every row are theirs
-
-export function overlay(x, inputs, y, labels) {
-  const out = Float64Array.from(x);
-  for (let i = 0; i < y.length; i++) {
-    out.fill(0, i * inputs, i * inputs + labels);
-    out[i * inputs + y[i]] = 1;
-  }
-  return out;
-}
-
-// The goodness of every label in every row, layer by layer: [layer][row · labels + label].
-export function labelGoodnessPerLayer(net, x, labels, layers = net.layers) {
-  const inputs = net.layers[0].inputs;
-  const n = x.length / inputs;
-  const perLayer = layers.map(() => new Float64Array(n * labels));
-  for (let label = 0; label < labels; label++) {
-    const written = overlay(x, inputs, new Uint8Array(n).fill(label), labels);
-    forward({ ...net, layers }, written).forEach((h, k) => {
-      goodness(h, layers[k].units).forEach((g, i) => (perLayer[k][i * labels + label] = g));
-    });
-  }
-  return perLayer;
-}
-
-export const summed = (perLayer) => perLayer[0].map((_, k) => perLayer.reduce((sum, layer) => sum + layer[k], 0));
-
-// The label with the greatest goodness, of each row.
-export function predict(scores, labels) {
-  return Uint8Array.from({ length: scores.length / labels }, (_, i) => {
-    let best = 0;
-    for (let k = 1; k < labels; k++) if (scores[i * labels + k] > scores[i * labels + best]) best = k;
-    return best;
-  });
-}
-
 // ---- Labels for the negative pass
 
+/**
+ * @typedef {object} Draw what a kind of negative labels may look at
+ * @property {Net} net
+ * @property {Numbers} x
+ * @property {Uint8Array} y the true labels
+ * @property {ArrayLike<number>} rows which rows of the training set they are
+ * @property {number} labels
+ * @property {Random} random
+ * @property {ArrayLike<number>} fixedNegatives
+ * @property {number} [scale]
+ */
+
+/** The first layer's goodness for every label. @param {Net} net @param {Numbers} x @param {number} labels */
+function firstLayerScores(net, x, labels) {
+  const [first] = net.layers;
+  return labelGoodnessPerLayer({ ...net, layers: [first] }, x, labels, 1, goodnessOf(net))[0];
+}
+
+/**
+ * A label other than the true one, in proportion to exp(scale · its goodness).
+ * @param {Float64Array} scores one per label
+ * @param {number} label the true one
+ * @param {number} scale
+ * @param {Random} random
+ */
+function drawHard(scores, label, scale, random) {
+  const top = Math.max(...scores.filter((_, k) => k !== label));
+  const probabilities = scores.map((g, k) => (k === label ? 0 : Math.exp(scale * (g - top))));
+  let left = random() * probabilities.reduce((sum, probability) => sum + probability, 0);
+  let drawn = label;
+  for (let k = 0; k < scores.length; k++) {
+    if (probabilities[k] === 0) continue;
+    drawn = k;
+    if ((left -= probabilities[k]) < 0) break;
+  }
+  return drawn;
+}
+
+/** @typedef {"random" | "hard" | "once" | "any"} NegativeKind */
+/** @type {Record<NegativeKind, (draw: Draw) => Uint8Array>} */
 export const NEGATIVE_LABELS = {
   // One of the others, all equally likely, new on every batch.
   random: ({ y, labels, random }) => y.map((label) => (label + 1 + random.below(labels - 1)) % labels),
-  // One of the others, in proportion to exp(30 · the first layer's goodness for it).
+  // One of the others, the likelier the greater the first layer's goodness for it.
   hard: ({ net, x, y, labels, random, scale = 30 }) => {
-    const [scores] = labelGoodnessPerLayer(net, x, labels, net.layers.slice(0, 1));
-    return y.map((label, i) => {
-      const row = scores.subarray(i * labels, (i + 1) * labels);
-      const top = Math.max(...row.filter((_, k) => k !== label));
-      const probabilities = row.map((g, k) => (k === label ? 0 : Math.exp(scale * (g - top))));
-      let left = random() * probabilities.reduce((sum, probability) => sum + probability, 0);
-      let drawn = label;
-      for (let k = 0; k < labels; k++) {
-        if (probabilities[k] === 0) continue;
-        drawn = k;
-        if ((left -= probabilities[k]) < 0) break;
-      }
-      return drawn;
-    });
+    const scores = firstLayerScores(net, x, labels);
+    return y.map((label, i) => drawHard(scores.subarray(i * labels, (i + 1) * labels), label, scale, random));
   },
   // A mistake: drawn before training, and the same ones ever after.
   once: ({ rows, fixedNegatives }) => Uint8Array.from(rows, (row) => fixedNegatives[row]),

@@ -1,20 +1,77 @@
-// Trains away from the page, so that the page stays quick: told what to do by messages, it answers with pictures' numbers.
-// A message in: { type: "start", settings } | { type: "play" } | { type: "pause" } | { type: "step" } | { type: "shown" }
-// | { type: "example", index }. A message out: { type: "view", … } or { type: "failed", message }.
+// @ts-check
+// Trains away from the page, so that the page stays quick: told what to do by messages, it answers with what to draw.
+// It has one run, or the two of a lesson, which take their steps in turn and so are always at the same epoch.
 
-import { accuracy, example, goodnessNow, learning, makeRun, plane, step } from "./run.mjs";
 import { TOY_2D } from "./data.mjs";
+import {
+  addPoint, applySettings, clearPoints, difference, example, learning, makeRun, measure, movePoint, nextWrong, plane,
+  removePoint, step, verdictAt,
+} from "./run.mjs";
 
-const SLICE = 14; // milliseconds of training between two looks at the messages
+const SLICE = 12; // milliseconds of training between two looks at the messages
 const SIDE = 44; // of the grid on which the plane is coloured
 const BINS = 40;
+const MOST_POINTS = 1200;
 
-let run = null;
-let playing = false;
-let waiting = false; // for the page to have drawn the last view
-let started = 0; // which run: a start that was overtaken by another is dropped
-let index = 0;
-let digits = null;
+/** @typedef {import("./run.mjs").Run} Run */
+/** @typedef {import("./settings.mjs").Settings} Settings */
+/** @typedef {"slow" | "normal" | "fast"} Speed */
+/** @typedef {{ top: number, loss: number | null, positive: Float32Array, negative: Float32Array, above: [number, number] }} LayerView */
+/** @typedef {{ x: Float64Array, y: Uint8Array, inputs: number }} Points */
+/**
+ * @typedef {object} ArmView what there is to draw of one run
+ * @property {Settings} settings
+ * @property {number} labels
+ * @property {{ layers: number[], sum: number }} accuracy
+ * @property {LayerView[]} layers
+ * @property {number[]} learning
+ * @property {import("./run.mjs").Trouble | null} trouble
+ * @property {ReturnType<typeof plane>} [plane]
+ * @property {Points} [points]
+ * @property {ReturnType<typeof verdictAt>} [probe]
+ * @property {ReturnType<typeof example>} [example]
+ * @property {Float64Array[]} [fields] the weights of the first layer's first units
+ */
+/** @typedef {{ type: "view", id: number, epoch: number, steps: number, playing: boolean, ended: boolean, arms: ArmView[], difference: number | null }} View */
+/** @typedef {{ across: number, up: number } | null} Place */
+/**
+ * @typedef {{ type: "start", id: number, arms: Settings[], until: number | null, keepPoints: boolean } | { type: "play", until: number | null }
+ *   | { type: "pause" } | { type: "step" } | { type: "shown" } | { type: "speed", speed: Speed } | { type: "change", arms: Settings[] }
+ *   | { type: "probe", at: Place } | { type: "example", index: number } | { type: "wrong" }
+ *   | { type: "add", label: number, across: number, up: number } | { type: "move", row: number, across: number, up: number }
+ *   | { type: "remove", row: number } | { type: "clear" }} Message
+ */
+
+/** Shares of the goodness in equal bins from 0 to `top`; what is larger counts in the last. @param {Float64Array} values @param {number} top */
+export function histogram(values, top) {
+  const bins = new Float32Array(BINS);
+  for (const v of values) bins[Math.max(0, Math.min(BINS - 1, Math.floor((v / top) * BINS) || 0))] += 1 / values.length;
+  return bins;
+}
+
+/** Epochs a second: slow enough to watch at first, then faster. @param {Speed} speed @param {number} epoch */
+export function pace(speed, epoch) {
+  if (speed === "fast") return Infinity;
+  if (speed === "slow") return 1;
+  return epoch < 30 ? 5 : 20;
+}
+
+const state = {
+  id: 0,
+  /** @type {Run[]} */ runs: [],
+  /** @type {number[][]} the right end of each histogram, by run and layer */ tops: [],
+  /** @type {number | null} the epoch at which to pause */ until: null,
+  /** @type {Speed} */ speed: "normal",
+  playing: false,
+  waiting: false, // for the page to have drawn the last view
+  ended: false,
+  index: 0,
+  /** @type {Place} */ probe: null,
+  /** @type {Uint8Array | null} */ digits: null,
+  /** @type {{ run: Run, kind: string } | null} points that the reader has changed */ painted: null,
+  last: 0, // when it last worked
+  due: 0, // steps that it should have taken by now
+};
 
 async function loadDigits() {
   const answer = await fetch(new URL("digits8.bin", import.meta.url));
@@ -22,96 +79,185 @@ async function loadDigits() {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
-/** Shares of the goodness in equal bins from 0 to `top`; what is larger counts in the last. */
-export function histogram(values, top) {
-  const bins = new Float32Array(BINS);
-  for (const v of values) bins[Math.max(0, Math.min(BINS - 1, Math.floor((v / top) * BINS) || 0))] += 1 / values.length;
-  return bins;
+/** The axis of a histogram only ever grows, by doubling, so that bars and threshold stay where they are. @param {number} old @param {Float64Array[]} passes @param {Settings} settings */
+function growTop(old, passes, { loss, theta }) {
+  const sorted = Float64Array.from([...passes[0], ...passes[1]]).sort();
+  const high = sorted[Math.floor(0.97 * (sorted.length - 1))];
+  let top = old;
+  while ((loss === "logistic" && top < 1.5 * theta) || (top < high && top < 1e6)) top *= 2;
+  return top;
+}
+
+/** @param {Run} run @param {number} number which run it is @returns {ArmView} */
+function viewOf(run, number) {
+  const { settings, net, labels } = run;
+  const { accuracy, positive, negative } = measure(run);
+  const layers = net.layers.map((_, k) => {
+    const top = (state.tops[number][k] = growTop(state.tops[number][k], [positive[k], negative[k]], settings));
+    const above = (/** @type {Float64Array} */ values) => values.reduce((n, v) => n + (v > settings.theta ? 1 : 0), 0) / values.length;
+    return {
+      top, loss: run.losses[k], positive: histogram(positive[k], top), negative: histogram(negative[k], top),
+      above: /** @type {[number, number]} */ ([above(positive[k]), above(negative[k])]),
+    };
+  });
+  const shared = { settings, labels, accuracy, layers, learning: learning(run), trouble: run.trouble };
+  if (!TOY_2D.includes(settings.data)) return { ...shared, example: example(run, state.index), fields: fieldsOf(run) };
+  const { x, y, inputs } = run.train;
+  return {
+    ...shared, plane: plane(run, SIDE), points: { x, y, inputs },
+    probe: state.probe ? verdictAt(run, state.probe.across, state.probe.up) : undefined,
+  };
+}
+
+/** @param {Run} run */
+function fieldsOf({ net, inputs, labels }) {
+  const [first] = net.layers;
+  return Array.from({ length: Math.min(16, first.units) }, (_, unit) => first.weights.slice(unit * inputs + labels, (unit + 1) * inputs));
 }
 
 function postView() {
-  const { settings, net } = run;
-  const is2d = TOY_2D.includes(settings.data);
-  const { positive, negative, follows } = goodnessNow(run);
-  const layers = net.layers.map((layer, k) => {
-    const sorted = Float64Array.from([...positive[k], ...negative[k]]).sort();
-    const top = Math.max(2 * settings.theta, 1.15 * sorted[Math.floor(0.99 * (sorted.length - 1))] || 0);
-    const above = (values) => values.reduce((n, v) => n + (v > settings.theta), 0) / values.length;
-    return {
-      top, follows: follows[k], loss: run.losses[k],
-      positive: histogram(positive[k], top), negative: histogram(negative[k], top),
-      above: [above(positive[k]), above(negative[k])],
-    };
-  });
+  const { id, runs, playing, ended } = state;
+  const [{ epoch, steps }] = runs;
+  const [a, b] = runs;
+  const alike = b && a.net.layers[0].weights.length === b.net.layers[0].weights.length;
+  /** @type {View} */
   const view = {
-    type: "view", id: started, settings, epoch: run.epoch, steps: run.steps, playing, trouble: run.trouble,
-    learning: learning(run), layers, accuracy: accuracy(run), labels: run.labels,
+    type: "view", id, epoch, steps, playing, ended, arms: runs.map(viewOf), difference: alike ? difference(a, b, 0) : null,
   };
-  if (is2d) view.plane = plane(run, SIDE);
-  else {
-    view.example = example(run, index);
-    view.fields = Array.from({ length: Math.min(16, net.layers[0].units) }, (_, unit) =>
-      net.layers[0].weights.slice(unit * run.inputs + run.labels, (unit + 1) * run.inputs));
-  }
-  if (is2d && run.steps === 0) view.points = { x: run.train.x, y: run.train.y, inputs: run.inputs };
   postMessage(view);
-  waiting = true;
+  state.waiting = true;
 }
 
-const failed = (error) => {
-  playing = false;
-  postMessage({ type: "failed", message: error.message });
-};
+/** @param {unknown} error */
+function failed(error) {
+  state.playing = false;
+  postMessage({ type: "failed", id: state.id, message: error instanceof Error ? error.message : String(error) });
+}
+
+/** One step of every run that is not in trouble. Returns whether there is sense in going on. */
+function stepAll() {
+  const before = state.runs[0].epoch;
+  const going = state.runs.map(step).some(Boolean);
+  // A run in trouble stands still; the other one goes on, and with it the count of epochs.
+  const most = Math.max(...state.runs.map(({ epoch }) => epoch));
+  if (going && most > before) for (const run of state.runs) run.epoch = most;
+  return going;
+}
+
+/** Take the steps that are due, for as long as a slice lasts. */
+function train() {
+  const now = performance.now();
+  const perEpoch = Math.ceil(Math.max(1, state.runs[0].train.y.length) / 50);
+  state.due += ((now - state.last) / 1000) * pace(state.speed, state.runs[0].epoch) * perEpoch;
+  state.last = now;
+  let going = true;
+  while (going && state.due >= 1 && performance.now() < now + SLICE) {
+    going = stepAll();
+    state.due -= 1;
+    if (state.until !== null && state.runs[0].epoch >= state.until) {
+      state.ended = true;
+      going = false;
+    }
+  }
+  state.due = Math.min(state.due, perEpoch); // what a slow machine cannot do is not made up for later
+  if (!going) state.playing = false;
+}
 
 function work() {
-  if (!playing || !run) return;
+  if (!state.playing || state.runs.length === 0) return;
   try {
-    const until = performance.now() + SLICE;
-    let going = true;
-    while (going && performance.now() < until) going = step(run);
-    if (!going) playing = false;
-    if (!waiting || !going) postView();
+    train();
+    if (!state.waiting || !state.playing) postView();
   } catch (error) {
     failed(error);
   }
-  if (playing) setTimeout(work, 0);
+  if (state.playing) setTimeout(work, state.speed === "fast" ? 0 : 4);
 }
 
+/** Change the points, and show what comes of it. @param {(run: Run) => void} edit */
+function editPoints(edit) {
+  const [run] = state.runs;
+  if (!run || state.runs.length > 1) return;
+  edit(run);
+  state.painted = { run, kind: run.settings.data };
+  if (!state.playing) postView();
+}
+
+/** @param {Extract<Message, { type: "start" }>} message */
+async function start({ id, arms, until, keepPoints }) {
+  Object.assign(state, { id, runs: [], playing: false, until, ended: false, index: 0, probe: null, due: 0 });
+  if (arms.some(({ data }) => !TOY_2D.includes(data))) state.digits ??= await loadDigits();
+  if (id !== state.id) return; // another start has overtaken this one
+  if (!keepPoints || state.painted?.kind !== arms[0].data) state.painted = null;
+  const points = state.painted?.run.train;
+  try {
+    state.runs = arms.map((settings) => makeRun(settings, state.digits, points));
+  } catch (error) {
+    state.digits = null; // the next start asks for them again
+    throw error;
+  }
+  state.tops = state.runs.map(({ net }) => net.layers.map(() => 2));
+  postView();
+}
+
+/** @type {{ [type in Message["type"]]: (message: any) => void | Promise<void> }} */
 const TASKS = {
-  async start({ settings }) {
-    const id = (started += 1);
-    [run, playing] = [null, false];
-    if (!TOY_2D.includes(settings.data)) digits ??= await loadDigits();
-    if (id !== started) return;
-    run = makeRun(settings, digits);
-    index = 0;
-    postView();
-    work(); // if Train was pressed while the digits were on their way
-  },
-  play() {
-    if (playing || run?.trouble) return;
-    playing = true;
+  start,
+  play({ until }) {
+    if (state.playing || state.runs.length === 0) return;
+    Object.assign(state, { playing: true, until, ended: false, last: performance.now(), due: 1 });
     work();
   },
   pause() {
-    playing = false;
-    if (run) postView();
+    state.playing = false;
+    if (state.runs.length) postView();
   },
   step() {
-    playing = false;
-    if (!run) return;
-    step(run);
+    state.playing = false;
+    if (state.runs.length === 0) return;
+    stepAll();
     postView();
   },
   shown() {
-    waiting = false;
+    state.waiting = false;
   },
-  example(message) {
-    index = message.index;
-    if (run) postView();
+  speed({ speed }) {
+    state.speed = speed;
+    state.due = 0;
   },
+  change({ arms }) {
+    state.runs.forEach((run, k) => applySettings(run, arms[k]));
+    if (!state.playing && state.runs.length) postView();
+  },
+  probe({ at }) {
+    state.probe = at;
+    if (!state.playing && state.runs.length) postView();
+  },
+  example({ index }) {
+    state.index = index;
+    if (!state.playing && state.runs.length) postView();
+  },
+  wrong() {
+    const run = state.runs.at(-1);
+    if (!run) return;
+    const index = nextWrong(run, state.index);
+    if (index >= 0) {
+      state.index = index;
+      const at = index * run.inputs + run.labels;
+      if (TOY_2D.includes(run.settings.data)) state.probe = { across: run.test.x[at], up: run.test.x[at + 1] };
+    }
+    postMessage({ type: "wrong", id: state.id, index, trueLabel: index < 0 ? null : run.test.y[index], at: state.probe });
+    if (!state.playing) postView();
+  },
+  add: ({ label, across, up }) => editPoints((run) => run.train.y.length < MOST_POINTS && addPoint(run, label, across, up)),
+  move: ({ row, across, up }) => editPoints((run) => row < run.train.y.length && movePoint(run, row, across, up)),
+  remove: ({ row }) => editPoints((run) => row < run.train.y.length && removePoint(run, row)),
+  clear: () => editPoints(clearPoints),
 };
 
-if (globalThis.postMessage && !globalThis.document) {
-  addEventListener("message", ({ data }) => Promise.resolve(TASKS[data.type](data)).catch(failed));
+if (typeof postMessage === "function" && typeof document === "undefined") {
+  addEventListener("message", ({ data }) => {
+    const task = TASKS[/** @type {Message} */ (data).type];
+    Promise.resolve(data).then(task).catch(failed);
+  });
 }

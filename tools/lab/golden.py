@@ -39,6 +39,14 @@ LOSSES = {
     "pair": {"scale": 30.0},
     "pair with another scale": {"scale": 4.0},
 }
+# What a layer may be judged by, as the playground's menu has it: a function, and whether
+# positive data are to have the high or the low values.
+GOODNESS = {
+    "squares": lambda h: h.square().mean(dim=1),
+    "rms": lambda h: (h.square().mean(dim=1) + 1e-8).sqrt(),
+    "abs": lambda h: h.abs().mean(dim=1),
+}
+JUDGED = [("squares", -1), ("rms", 1), ("rms", -1), ("abs", 1), ("abs", -1)]
 OPTIMIZERS = {"sgd": (torch.optim.SGD, 0.05), "adam": (torch.optim.Adam, 0.01)}
 
 
@@ -67,8 +75,12 @@ def make_inputs():
     }
 
 
-def make_net(inputs, normalization):
-    net = FFNet(*inputs["widths"], normalize=NORMALIZATIONS[normalization]).double()
+def make_net(inputs, normalization, goodness="squares", sign=1):
+    net = FFNet(
+        *inputs["widths"],
+        normalize=NORMALIZATIONS[normalization],
+        goodness=lambda h: sign * GOODNESS[goodness](h),
+    ).double()
     with torch.no_grad():
         for layer, values in zip(net.layers, inputs["layers"], strict=True):
             layer.weight.copy_(torch.tensor(values["weights"]).view_as(layer.weight))
@@ -76,9 +88,11 @@ def make_net(inputs, normalization):
     return net
 
 
-def make_loss_fn(name):
-    function = logistic_loss if name.startswith("logistic") else pair_loss
-    return partial(function, **LOSSES[name])
+def make_loss_fn(name, sign=1):
+    """Upside down, goodness is handed in as a negative number, and so is its threshold."""
+    if name.startswith("logistic"):
+        return partial(logistic_loss, threshold=sign * LOSSES[name]["threshold"])
+    return partial(pair_loss, **LOSSES[name])
 
 
 def flat(tensor):
@@ -110,7 +124,10 @@ def options_of(loss, optimizer):
     }
 
 
-def train_run(inputs, x, y, normalization, loss, optimizer, turns, steps):
+def train_run(
+    inputs, x, y, normalization, loss, optimizer, turns, steps,
+    goodness="squares", sign=1,
+):  # fmt: skip
     """Train a net for some steps.
 
     Args:
@@ -119,10 +136,10 @@ def train_run(inputs, x, y, normalization, loss, optimizer, turns, steps):
     Returns:
         The net afterwards, and the losses of each step.
     """
-    net = make_net(inputs, normalization)
+    net = make_net(inputs, normalization, goodness, sign)
     kind, lr = OPTIMIZERS[optimizer]
     optimizers = [kind(layer.parameters(), lr=lr) for layer in net.layers]
-    positive, loss_fn, losses = overlay(x, y), make_loss_fn(loss), []
+    positive, loss_fn, losses = overlay(x, y), make_loss_fn(loss, sign), []
     for step in range(steps):
         negative = overlay(x, torch.tensor(inputs["negative_labels"][step]))
         layer_indices = turns[step * len(turns) // steps]
@@ -184,6 +201,20 @@ def build(inputs):
                 "turns": turns,
                 "losses": losses,
                 "goodness": goodness_by_layer(net, x),
+            }
+        )
+    result["judged"] = []
+    for (goodness, sign), loss in product(JUDGED, ("logistic", "pair")):
+        net, losses = train_run(
+            inputs, x, y, "rms", loss, "adam", everything, STEPS, goodness, sign
+        )
+        result["judged"].append(
+            {
+                "normalization": "rms",
+                "options": options_of(loss, "adam"),
+                "judge": {"goodness": goodness, "sign": sign},
+                "losses": losses,
+                "scores": goodness_by_layer(net, x),
             }
         )
     return result
