@@ -1,7 +1,8 @@
 """The plain recipe of chapters 01-05, and its controls.
 
-One has untrained upper layers; the other has three first layers in place of three
-layers, each with random weights and wrong labels of its own.
+One has untrained upper layers; one has three first layers in place of three layers,
+each with random weights and wrong labels of its own; one normalises the image alone,
+and nothing between layers. Another asks a softmax, in one pass.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ from experiments.trials.shared import (
     nets_of_one_layer,
     scores_of_nets,
 )
-from ffutils import FFNet, train_epoch
+from ffutils import (
+    FFNet,
+    error_rate,
+    fit_softmax,
+    neutral_activations,
+    train_epoch,
+)
 
 
 @checked
@@ -37,6 +44,12 @@ class PlainConfig(Config):
     batch_size: PositiveInt = 256
     epochs: PositiveInt = 15
     layers: Literal["stacked", "independent"] = "stacked"
+    normalized: Literal["every input", "the image"] = "every input"
+
+
+def unchanged(h):
+    """In place of `normalize`."""
+    return h
 
 
 class PlainTrial(NetTrial):
@@ -47,6 +60,9 @@ class PlainTrial(NetTrial):
     def __init__(self, config: PlainConfig, split):
         self.config, self.split = config, split
         self.net = FFNet(*config.network, label_strength=config.label_strength)
+        if config.normalized == "the image":
+            for layer in self.net.layers[1:]:
+                layer.normalize = unchanged
         self.net.to(split.images.device)
         self.untrained = copy.deepcopy(self.net)
         self.optimizers = [
@@ -100,6 +116,27 @@ class IndependentTrial(PlainTrial):
     state_dict, load_state_dict = NetTrial.state_dict, NetTrial.load_state_dict
 
 
+class OnePassTrial(PlainTrial):
+    """The plain recipe; what it has learnt is read off by a softmax, too."""
+
+    def errors(self, split):
+        """Of the net, and of a softmax on one pass: the net trained, and untrained."""
+        found = {
+            "softmax": self.softmax_error(self.net, split),
+            "softmax on an untrained net": self.softmax_error(self.untrained, split),
+        }
+        return NetTrial.errors(self, split) | {"error_one_pass": found}
+
+    def softmax_error(self, net, split):
+        """In %, of a softmax that learns from the training images in this net."""
+        upper = range(1, len(net.layers))
+        features = neutral_activations(net, self.split.images, upper)
+        with torch.random.fork_rng(devices=[]):  # the training goes on as it would
+            head = fit_softmax(features, self.split.labels)
+        scores = head(neutral_activations(net, split.images, upper))
+        return round(error_rate(scores.argmax(dim=1), split.labels), 2)
+
+
 PLAIN_RECIPE = Experiment(
     name="plain_recipe",
     title="Supervised, the plain recipe of part 1",
@@ -110,4 +147,24 @@ PLAIN_RECIPE = Experiment(
     seeds=(0, 1, 2, 3, 4),
     stages=("validation", "test"),
     core_hours=0.7,
+)
+
+IMAGE_NORMALIZED = Experiment(
+    name="image_normalized",
+    title="The plain recipe, the image alone normalised",
+    trial=PlainTrial,
+    config=PlainConfig(normalized="the image"),
+    seeds=(0, 1, 2),
+    stages=("validation",),
+    core_hours=0.1,
+)
+
+ONE_PASS = Experiment(
+    name="one_pass",
+    title="The plain recipe, and a softmax in one pass",
+    trial=OnePassTrial,
+    config=PlainConfig(),
+    seeds=(0, 1, 2, 3, 4),
+    stages=("validation",),
+    core_hours=0.15,
 )
