@@ -3,15 +3,16 @@
 PYTHON ?= python3
 PORT ?= 8000
 IN = .venv/bin/python
-# What is touched when an environment is complete: for rendering, for running the chapters, and for testing them.
+# What is touched when an environment is complete: for rendering, for printing, for running the chapters, and for testing them.
 BOOK = .venv-book/.book
+PDF = .venv-book/.pdf
 LAB = .venv/.lab
 TEST = .venv/.test
 # Its programs do not run in a folder that was renamed or copied since, nor with a Python that has gone.
 STALE = $(shell WANTED="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" sh tools/set_up.sh stale $(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test serve lab sync execute experiments benchmark repository clean
+.PHONY: help setup book pdf figures test serve lab sync execute experiments benchmark repository clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 unexport PYTHONPATH PYTHONHOME PIP_USER
@@ -21,6 +22,8 @@ help:
 	@echo "make lab         open the chapters in JupyterLab (sets up .venv, with PyTorch: minutes, 6 GB)"
 	@echo "make test        check everything that CI checks (sets up both; STEPS=\"lint unit\" for some of it;"
 	@echo "                 STEPS=chapters SINCE=origin/main for the chapters that changed since)"
+	@echo "make pdf         print the rendered book to one PDF, beside it (0.2 GB more; needs Chromium or Google Chrome)"
+	@echo "make figures     pack all figures for teachers, with their descriptions, beside the rendered book"
 	@echo "make serve       show the rendered book in your browser (PORT=$(PORT))"
 	@echo "make sync        write the definitions that the chapters show from ffutils (ARGS=--check only says what differs)"
 	@echo "make execute     make sync, then re-run the chapters whose code changed, on MNIST (ARGS=--all for all, ARGS=03 for one)"
@@ -36,12 +39,16 @@ ifneq ($(call STALE,.venv),)
 .PHONY: $(LAB) $(TEST)
 endif
 ifneq ($(call STALE,.venv-book),)
-.PHONY: $(BOOK)
+.PHONY: $(BOOK) $(PDF)
 endif
 
 $(BOOK): constraints.txt pyproject.toml tools/set_up.sh
 	@PYTHON="$(PYTHON)" sh tools/set_up.sh book
 	@touch $(BOOK)
+
+$(PDF): $(BOOK)
+	@PYTHON="$(PYTHON)" sh tools/set_up.sh pdf
+	@touch $(PDF)
 
 $(LAB): requirements.txt constraints.txt pyproject.toml tools/set_up.sh
 	@PYTHON="$(PYTHON)" sh tools/set_up.sh lab
@@ -54,6 +61,14 @@ $(TEST): requirements.txt constraints.txt pyproject.toml tools/set_up.sh
 book: $(BOOK)
 	.venv-book/bin/jupyter-book build . --all -W -n --keep-going
 	@echo "The book is in _build/html. To read it: make serve"
+
+pdf: $(PDF)
+	@test -f _build/html/index.html || $(MAKE) book
+	@.venv-book/bin/python tools/pdf.py
+
+figures: $(BOOK)
+	@test -f _build/html/index.html || $(MAKE) book
+	@.venv-book/bin/python tools/figures.py
 
 test: $(TEST) $(BOOK)
 	@$(IN) tools/check.py $(STEPS) $(if $(SINCE),--since "$(SINCE)")

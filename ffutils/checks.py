@@ -37,6 +37,11 @@ def check_batch(x, width=None, least=1, name="images"):
         advice = "; try images.flatten(1)" if x.dim() > 2 else ""
         if x.dim() == 1 or x.numel() == width:  # a single image
             advice = "; try images.reshape(1, -1)"
+        if x.dim() == 2 and not advice and name == "images":
+            advice = (
+                f"; prepare them as for the net's training, or make a net for them: "
+                f"FFNet({shape[1]}, …)"
+            )
         raise ValueError(f"{name} must have the shape {expected}, got {shape}{advice}")
     if shape[0] == 0:
         raise ValueError(f"the batch of {name} is empty; expected at least one row")
@@ -95,9 +100,11 @@ def check_labels(y, n_classes, count=None):
     low, high = torch.stack(y.aminmax()).tolist()
     if low < 0 or (n_classes is not None and high >= n_classes):
         top = "" if n_classes is None else n_classes - 1
+        advice = "the number of classes is the net's: FFNet(…, n_classes=…)"
+        if low == 1 and high == n_classes:
+            advice = "they seem to be counted from 1; try labels - 1"
         raise ValueError(
-            f"labels must be in 0..{top}, got {low if low < 0 else high}; the number "
-            "of classes is the net's: FFNet(…, n_classes=…)"
+            f"labels must be in 0..{top}, got {low if low < 0 else high}; {advice}"
         )
 
 
@@ -108,6 +115,8 @@ def kind(value):
 
 def advice_for(value):
     """What to do with something that is no tensor."""
+    if holds_text(value):
+        return "; number the names: numpy.unique(names, return_inverse=True)"
     if kind(value) == "numpy.ndarray":
         return "; try torch.from_numpy(array)"
     if type(value).__module__.startswith("PIL."):
@@ -119,6 +128,13 @@ def advice_for(value):
     if hasattr(value, "__array__"):  # such as pandas.DataFrame
         return "; try torch.from_numpy(numpy.asarray(values))"
     return ""
+
+
+def holds_text(value):
+    """Whether a list, tuple or array holds names where numbers were expected."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and isinstance(value[0], str)
+    return getattr(getattr(value, "dtype", None), "kind", "") in ("U", "S", "O", "T")
 
 
 def check_dataset(name):
@@ -323,9 +339,12 @@ def check_data(data, batch_size):
 def check_split(split):
     """Raise unless split is a `Split`, or shaped like one, on one device."""
     if not hasattr(split, "images") or not hasattr(split, "labels"):
-        raise TypeError(
-            f"expected a Split, got {kind(split)}; wrap tensors: Split(images, labels)"
-        )
+        advice = "wrap tensors: Split(images, labels)"
+        if isinstance(split, torch.utils.data.DataLoader):
+            advice = "join its batches: Split(*map(torch.cat, zip(*loader)))"
+        if isinstance(split, torch.utils.data.Dataset):
+            advice = "put a DataLoader around it and join its batches into a Split"
+        raise TypeError(f"expected a Split, got {kind(split)}; {advice}")
     check_batch(split.images)
     check_label_batch(split.labels, count=len(split.images))
     places = split.images.device, split.labels.device
@@ -333,6 +352,13 @@ def check_split(split):
         raise ValueError(
             f"the images are on {places[0]} but their labels on {places[1]}; move one"
         )
+
+
+def check_splittable(split):
+    """Raise unless split is a `Split`, or a pair like one, of six images or more."""
+    if not isinstance(split, tuple):
+        check_split(split)
+    check_count("the number of images to split", len(split[1]), least=6)
 
 
 def check_training(net, data, epochs, batch_size, lr):

@@ -202,7 +202,8 @@ def check_facts(facts: dict) -> None:
             torch.load(file, weights_only=True)
         except Exception as error:
             raise TypeError(
-                f"{name} must be a plain value (a number, text, list, dict or tensor), "
+                f"{name} must be a plain value (a number, text, list, dict or tensor; "
+                "of a NumPy array its .tolist()), "
                 f"got {type(value).__module__}.{type(value).__name__}"
             ) from error
 

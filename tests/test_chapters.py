@@ -227,6 +227,7 @@ FOR_READING = {
     "04_isolated_training": 1500,
     "05_goodness_prediction": 1500,
     "07_does_depth_pay": 1500,
+    "15_your_own_data": 1500,
 }
 # STYLE: the field's words, one for each thing.
 NOT_OUR_WORDS = re.compile(

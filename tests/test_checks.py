@@ -536,9 +536,7 @@ def test_a_pair_is_to_be_wrapped_in_a_split(net, box):
 )
 def test_errors_are_those_of_a_split(net, box):
     data = box(GOOD, LABELS) if box else None
-    with pytest.raises(
-        TypeError, match=r"expected a Split, .*: Split\(images, labels\)"
-    ):
+    with pytest.raises(TypeError, match=r"expected a Split, .*: Split\("):
         layer_errors(net, data)
     layer_errors(net, Split(GOOD, LABELS))
 

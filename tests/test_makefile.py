@@ -142,6 +142,30 @@ def test_the_book_needs_no_pytorch(folder):
     assert not (folder / ".venv").exists()
 
 
+def test_what_prints_the_book_is_added_to_what_renders_it(folder):
+    assert make(folder, ".venv-book/.pdf").returncode == 0
+    made, rendering, _, printing, _ = calls(folder)
+    assert made.startswith("venv") and "-r .venv-book/.wanted" in rendering
+    assert "requirements.txt" not in printing and "constraints.txt" in printing
+    wanted = (folder / ".venv-book" / ".wanted").read_text()
+    assert "playwright" in wanted and "jupyter-book" not in wanted
+    assert not (folder / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "tool"), [("pdf", "tools/pdf.py"), ("figures", "tools/figures.py")]
+)
+def test_what_is_made_of_the_pages_renders_them_where_they_are_missing(
+    folder, target, tool
+):
+    environment(folder)
+    planned = make(folder, "-n", target).stdout
+    assert f".venv-book/bin/python {tool}" in planned
+    assert "jupyter-book build" not in planned
+    (folder / "_build" / "html" / "index.html").unlink()
+    assert "jupyter-book build" in make(folder, "-n", target).stdout
+
+
 @pytest.mark.parametrize("order", [("lab", "test"), ("test", "lab")])
 def test_the_chapters_and_their_tests_share_an_environment(folder, order):
     first, second = order

@@ -40,7 +40,9 @@ def keep_within_the_book(app, doctree):
     """Make links to the published book relative: a notebook that stands alone needs them whole, its page does not."""
     for link in doctree.findall(nodes.reference):
         target = link.get("refuri", "")
-        if target.startswith(app.config.html_baseurl):
+        # What is made of the pages, such as the PDF, need not be there when they are read on one's own machine.
+        made_later = target.endswith((".pdf", ".zip"))
+        if target.startswith(app.config.html_baseurl) and not made_later:
             page = target.removeprefix(app.config.html_baseurl)
             link["refuri"] = posixpath.relpath(
                 page, posixpath.dirname(app.env.docname) or "."

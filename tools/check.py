@@ -36,6 +36,7 @@ PYTEST = [sys.executable, "-m", "pytest"]
 SPREAD = ["-n", cpu_count(), "--dist"]
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-x", "--durations=10"]  # fmt: skip
 REPORTS = ROOT / "_build" / "reports"
+TYPESCRIPT = "typescript@5.9.3"  # from npm
 # On the digits: part 1, which a reader without a network meets first, and the later chapters that do more with the data
 # set than to train on a part of it. 13 has no figures for each data set, and cuts its batches from what there is; 14 takes
 # its sizes from the number of images of each label.
@@ -76,6 +77,19 @@ def workflows(job):
         print("actionlint is not on this machine: left out (GitHub runs it)")
         return call(zizmor)(job)
     return call(zizmor, [actionlint, "-no-color"])(job)
+
+
+def types(job):
+    """Check the types that the laboratory's modules state in their comments (JSDoc)."""
+    npx = shutil.which("npx")
+    if npx is None:
+        print("Node's npx is not on this machine: left out (GitHub runs it)")
+        return None
+    tsc = [npx, "--yes", "--package", TYPESCRIPT, "tsc"]
+    if not call([*tsc, "--version"])(job):
+        print(f"{TYPESCRIPT} could not be fetched from npm")
+        return False if job.env.get("CI") else None
+    return call([*tsc, "--project", "tools/lab/jsconfig.json"])(job)
 
 
 def rerun(step, paths, dataset, job):
@@ -158,6 +172,7 @@ STEPS = {
     "lint": ("ruff: the code, chapters included", call([PROGRAMS / "ruff", "check", "."])),
     "format": ("ruff: the layout of the modules", call([PROGRAMS / "ruff", "format", "--check", "."])),
     "spelling": ("codespell", call([PROGRAMS / "codespell"])),
+    "types": ("TypeScript: the types of the laboratory's modules", types),
     "workflows": ("zizmor, actionlint: the GitHub workflows", workflows),
     "unit": ("unit tests, and what every chapter must have",
              call([*PYTEST, *SPREAD, "worksteal", "--ignore=tests/browser", "--ignore=tests/devices"], MPLBACKEND="agg")),
@@ -166,6 +181,9 @@ STEPS = {
     "fashion": ("a chapter on Fashion-MNIST", fashion),
     "digits": ("part 1, and what the data set could break, on the digits", digits),
     "book": ("the book, without a warning", call([BOOK, "build", ".", "--all", "-W", "-n", "--keep-going"])),
+    "pdf": ("the book as one PDF, and the figures for teachers",
+            call([sys.executable, "tools/pdf.py"], [sys.executable, "tools/figures.py"],
+                 [*PYTEST, "tests/test_pdf.py", "tests/test_figures.py"])),
     "links": ("the links within the book", call([sys.executable, "tools/check_links.py", "_build/html"])),
     "browser": ("the pages in a browser", call([*PYTEST, *SPREAD, "worksteal", "-m", "not alone", "tests/browser"],
                      [*PYTEST, "-m", "alone", "tests/browser"])),

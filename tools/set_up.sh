@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes an environment, or adds what is missing to it: `sh tools/set_up.sh book`, `lab` or `test`, as `make` calls it.
-# The first goes into .venv-book, which needs no PyTorch, the other two into .venv. PYTHON says which Python; uv does the
+# Makes an environment, or adds what is missing to it: `sh tools/set_up.sh book`, `pdf`, `lab` or `test`, as `make` calls it.
+# The first two go into .venv-book, which needs no PyTorch, the other two into .venv. PYTHON says which Python; uv does the
 # work where it is installed, else pip.
 # `sh tools/set_up.sh stale FOLDER` prints why that environment cannot be used any more, or nothing.
 set -eu
@@ -30,9 +30,10 @@ stale() {
 case ${1-} in
   stale) stale "$2"; exit ;;
   book) venv=.venv-book cost="half a minute and 0.3 GB" ;;
+  pdf) venv=.venv-book cost="a few seconds and 0.2 GB more" ;;
   lab) venv=.venv cost="about two minutes and 6 GB" ;;
   test) venv=.venv cost="about two minutes and 7 GB" ;;
-  *) fail "usage: sh tools/set_up.sh book|lab|test" ;;
+  *) fail "usage: sh tools/set_up.sh book|pdf|lab|test" ;;
 esac
 PYTHON=${PYTHON-python3}
 python=$venv/bin/python
@@ -79,7 +80,7 @@ with open("pyproject.toml", "rb") as file:
     extras = tomllib.load(file)["project"]["optional-dependencies"]
 print(*extras.get(sys.argv[1], []), sep="\n")
 END
-if [ "$1" = book ]; then
+if [ "$venv" = .venv-book ]; then
   pip install -r "$venv/.wanted" -c constraints.txt
 else
   pip install -r requirements.txt -r "$venv/.wanted" -c constraints.txt
