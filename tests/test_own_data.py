@@ -1,0 +1,291 @@
+"""Chapter 15's routes on other data: leaves of three kinds, letters of 26, measurements."""
+
+import random
+from functools import partial
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from ffutils import (
+    RECIPE,
+    FFNet,
+    Split,
+    error_rate,
+    hard_negatives,
+    jitter,
+    layer_errors,
+    load_net,
+    predict,
+    save_net,
+    split_validation,
+    train,
+)
+from tools.chapters import ROOT, code_cells, read, source
+
+QUIET = {"progress": False}
+LEAVES = {"beech": 1.0, "maple": 0.6, "oak": 0.3}  # how wide a leaf is for its height
+
+
+def draw_leaf(kind, dice):
+    """A green leaf on dark ground, in a photograph whose size differs each time."""
+    width, height = dice.randint(40, 60), dice.randint(40, 60)
+    image = Image.new("RGB", (width, height), (20, 20, 20))
+    half = 0.35 * height
+    box = [
+        width / 2 - half * LEAVES[kind],
+        height / 2 - half,
+        width / 2 + half * LEAVES[kind],
+        height / 2 + half,
+    ]
+    ImageDraw.Draw(image).ellipse(box, fill=(40, dice.randint(150, 255), 60))
+    return image.rotate(dice.uniform(-15, 15))
+
+
+def draw_letter(letter, typeface, dice):
+    image = Image.new("L", (56, 56))
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{typeface}.ttf")
+    font = ImageFont.truetype(file, dice.randint(34, 42))
+    place = 28 + dice.randint(-3, 3), 28 + dice.randint(-3, 3)
+    ImageDraw.Draw(image).text(place, letter, 255, font, anchor="mm")
+    return image.rotate(dice.uniform(-10, 10)).resize((20, 20))
+
+
+def preparation(n_classes, size, *first):
+    """The chapter's `prepare`."""
+    return v2.Compose(
+        [
+            *first,
+            v2.Resize((size, size)),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            torch.flatten,
+            partial(pad, pad=(n_classes, 0)),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def leaves(tmp_path_factory):
+    folder, dice = tmp_path_factory.mktemp("leaves"), random.Random(0)
+    for kind in LEAVES:
+        (folder / kind).mkdir()
+        for k in range(60):
+            draw_leaf(kind, dice).save(folder / kind / f"{k}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    folder, dice = tmp_path_factory.mktemp("letters"), random.Random(0)
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+        (folder / letter).mkdir()
+        for k, typeface in enumerate(["DejaVuSans", "DejaVuSerif", "cmr10"] * 12):
+            image = draw_letter(letter, typeface, dice)
+            image.save(folder / letter / f"{k}.png")
+    return folder
+
+
+def all_of(files):
+    return Split(*next(iter(DataLoader(files, batch_size=len(files)))))
+
+
+def trained(split, n_classes, **settings):
+    torch.manual_seed(0)
+    net = FFNet(split.images.shape[1], 100, 100, n_classes=n_classes)
+    train(net, split, **(RECIPE | {"batch_size": 50} | settings), **QUIET)
+    return net
+
+
+# ---- Routes
+
+
+def test_a_folder_of_colour_photographs_of_three_kinds(leaves, tmp_path):
+    prepare = preparation(3, size=32)
+    files = ImageFolder(leaves, transform=prepare)
+    assert files.classes == list(LEAVES)
+    train_split, validation = split_validation(all_of(files))
+    assert train_split.images.shape == (150, 3 + 3 * 32 * 32)
+    assert not train_split.images[:, :3].any()
+    net = trained(train_split, 3, epochs=20)
+    errors = layer_errors(net, validation)
+    assert errors["sum of all layers"] < 15, errors
+
+    save_net(net, tmp_path / "leaves.pt", classes=files.classes)
+    loaded, facts = load_net(tmp_path / "leaves.pt", with_facts=True)
+    assert facts["classes"] == list(LEAVES) and loaded.n_classes == 3
+    dice, named = random.Random(1), []
+    for kind in LEAVES:
+        for _ in range(10):
+            photograph = prepare(draw_leaf(kind, dice))[None]
+            named.append(facts["classes"][predict(loaded, photograph).item()] == kind)
+    assert sum(named) > 24
+
+
+def test_a_folder_of_letters_of_26_kinds(letters):
+    files = ImageFolder(letters, transform=preparation(26, 20, v2.Grayscale()))
+    train_split, validation = split_validation(all_of(files))
+    assert set(train_split.labels.tolist()) == set(range(26))
+    net = trained(train_split, 26, epochs=20)
+    error = layer_errors(net, validation)["sum of all layers"]
+    assert error < 40, error  # 96 % by guessing
+    wrong = hard_negatives(net, validation.images, validation.labels)
+    assert wrong.max() > 9 and not (wrong == validation.labels).any()
+
+
+def test_a_loader_of_a_part_of_the_files(leaves):
+    files = ImageFolder(leaves, transform=preparation(3, 16))
+    rows = torch.randperm(len(files)).tolist()
+    loaders = [
+        DataLoader(Subset(files, part), batch_size=32, shuffle=True)
+        for part in (rows[30:], rows[:30])
+    ]
+    torch.manual_seed(0)
+    net = FFNet(3 + 3 * 16 * 16, 100, 100, n_classes=3)
+    train(net, loaders[0], **(RECIPE | {"epochs": 15}), **QUIET)
+    joined = Split(*map(torch.cat, zip(*loaders[1], strict=True)))
+    assert len(joined.labels) == 30
+    assert layer_errors(net, joined)["sum of all layers"] < 25
+
+
+def test_a_csv_gives_what_the_folder_gives(letters, tmp_path):
+    files = ImageFolder(letters, transform=preparation(26, 20, v2.Grayscale()))
+    rows = ["class," + ",".join(map(str, range(400)))]
+    for path, label in files.samples[::7]:
+        numbers = np.asarray(Image.open(path)).ravel()
+        rows.append(",".join([files.classes[label], *map(str, numbers)]))
+    (tmp_path / "letters.csv").write_text("\n".join(rows), encoding="utf-8")
+
+    table = np.loadtxt(tmp_path / "letters.csv", delimiter=",", skiprows=1, dtype=str)
+    names, labels = np.unique(table[:, 0], return_inverse=True)
+    pixels = torch.from_numpy(table[:, 1:].astype("float32")) / 255
+    images, folder_labels = all_of(files)
+    assert names.tolist() == files.classes
+    assert torch.equal(torch.from_numpy(labels), folder_labels[::7])
+    torch.testing.assert_close(pad(pixels, (26, 0)), images[::7])
+
+
+@pytest.mark.parametrize("name, count", [("wine", 3), ("breast_cancer", 2)])
+def test_measurements(name, count):
+    from sklearn import datasets
+    from sklearn.preprocessing import MinMaxScaler
+
+    columns, labels = getattr(datasets, f"load_{name}")(return_X_y=True)
+    parts = split_validation(
+        Split(torch.from_numpy(columns), torch.from_numpy(labels).long())
+    )
+    scaler = MinMaxScaler(clip=True).fit(parts[0].images)
+    ready = [
+        Split(
+            pad(torch.from_numpy(scaler.transform(p.images)).float(), (count, 0)),
+            p.labels,
+        )
+        for p in parts
+    ]
+    net = trained(ready[0], count, epochs=30, batch_size=32)
+    assert error_rate(predict(net, ready[1].images), ready[1].labels) < 15
+
+
+def test_an_image_is_shifted_and_its_inputs_for_the_label_are_not():
+    x = pad(torch.rand(20, 3 * 8 * 8), (3, 0))
+    with pytest.raises(ValueError, match="square images"):
+        jitter(x)
+    moved = pad(jitter(x[:, 3:], channels=3), (3, 0))
+    assert moved.shape == x.shape and not moved[:, :3].any()
+
+
+# ---- What is said when something is wrong
+
+X, Y = torch.rand(60, 23), torch.arange(60) % 3
+NAMES = ["beech", "maple", "oak"] * 20
+
+
+@pytest.mark.parametrize(
+    "data, error, message",
+    [
+        (Split(255 * X, Y), ValueError, r"got 0.* to 25.*; try images / 255"),
+        (Split(2 * X - 1, Y), ValueError, "do not standardise"),
+        (Split(X, Y + 1), ValueError, "counted from 1; try labels - 1"),
+        (Split(X, Y + 2), ValueError, r"the number of classes is the net's"),
+        (Split(X, Y * 2), ValueError, r"the number of classes is the net's"),
+        (Split(X, NAMES), TypeError, r"number the names: numpy.unique\(names"),
+        (Split(X, np.array(NAMES)), TypeError, "number the names"),
+        (Split(X, np.array(NAMES, object)), TypeError, "number the names"),
+        (Split(X, Y.tolist()), TypeError, r"try torch.tensor\(values\)"),
+        (Split(X, Y.numpy()), TypeError, r"try torch.from_numpy\(array\)"),
+        (Split(X[:, 3:], Y), ValueError, r"a net for them: FFNet\(20, …\)"),
+        (Split(X[:, None], Y), ValueError, r"try images.flatten\(1\)$"),
+        (Split(X.double(), Y), TypeError, "torch.float64"),
+    ],
+)
+def test_a_mistake_says_what_to_do(data, error, message):
+    net = FFNet(23, 10, n_classes=3)
+    with pytest.raises(error, match=message):
+        train(net, data, epochs=1, **QUIET)
+
+
+def test_a_photograph_of_another_size_says_what_to_do():
+    net = FFNet(23, 10, n_classes=3)
+    with pytest.raises(ValueError, match=r"\(batch, 23\), got \(1, 20\); prepare them"):
+        predict(net, X[:1, 3:])
+    with pytest.raises(ValueError, match=r"try images.reshape\(1, -1\)$"):
+        predict(net, X[0])
+
+
+def test_errors_of_a_loader_or_a_folder_say_what_to_do(leaves):
+    files = ImageFolder(leaves, transform=preparation(3, 4))
+    net = FFNet(3 + 48, 10, n_classes=3)
+    with pytest.raises(TypeError, match="join its batches"):
+        layer_errors(net, DataLoader(files, batch_size=60))
+    with pytest.raises(TypeError, match="put a DataLoader around it"):
+        layer_errors(net, files)
+
+
+def test_what_cannot_be_split_says_so(leaves):
+    files = ImageFolder(leaves, transform=preparation(3, 4))
+    for data in (files, DataLoader(files)):
+        with pytest.raises(TypeError, match="expected a Split"):
+            split_validation(data)
+    with pytest.raises(ValueError, match="number of images to split .* at least 6"):
+        split_validation(Split(X[:5], Y[:5]))
+    assert [len(s.labels) for s in split_validation(Split(X[:6], Y[:6]))] == [5, 1]
+
+
+def test_class_names_of_numpy_are_refused_with_advice(tmp_path):
+    names = np.unique(NAMES)
+    with pytest.raises(TypeError, match=r"its \.tolist\(\)"):
+        save_net(FFNet(23, 10, n_classes=3), tmp_path / "net.pt", classes=names)
+    save_net(FFNet(23, 10, n_classes=3), tmp_path / "net.pt", classes=names.tolist())
+
+
+# ---- The chapter
+
+
+def test_the_chapter_goes_on_without_fashion_mnist(monkeypatch, tmp_path):
+    """Where its files are not there, `find_images` takes what can be had."""
+    cells = code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb"))
+    (cell,) = [source(c) for c in cells if "def find_images" in source(c)]
+    definition = cell[: cell.index("name, source, _")]
+    monkeypatch.setenv("FF_DATA", str(tmp_path))
+    monkeypatch.setenv("FF_DATASET", "digits")
+    space = {}
+    exec(definition, space)
+    assert space["find_images"]()[0] == "digits"
+    tried = []
+
+    def nothing_at_hand(name=None):
+        tried.append(name)
+        if name == "fashion":
+            raise ConnectionError
+        return "mnist", None, None
+
+    monkeypatch.delenv("FF_DATASET")
+    space["load_dataset"] = nothing_at_hand
+    assert space["find_images"]()[0] == "mnist" and tried == ["fashion", None]
