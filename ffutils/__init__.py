@@ -29,7 +29,6 @@ from ffutils.prediction import (
 )
 from ffutils.recipe import (
     RECIPE,
-    affine,
     cosine_decay,
     drop_pixels,
     hard_negatives,
@@ -59,7 +58,7 @@ check_number_formats()
 torch.set_flush_denormal(True)
 
 __all__ = [
-    "RECIPE", "FFLayer", "FFNet", "Split", "Table", "affine", "batches", "compare",
+    "RECIPE", "FFLayer", "FFNet", "Split", "Table", "batches", "compare",
     "cosine_decay", "drop_pixels", "error_rate", "fit_softmax", "goodness",
     "hard_negatives", "jitter", "label_goodness", "label_goodness_first_layer",
     "label_goodness_per_layer", "layer_errors", "load_dataset", "load_digits",

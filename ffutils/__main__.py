@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ffutils.augment import affine
 from ffutils.checks import (
     check_count,
     check_goodness,
@@ -23,7 +24,7 @@ from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.fast import bfloat16_is_quicker, fast_train, product
 from ffutils.layers import FFNet
 from ffutils.prediction import error_rate, layer_errors
-from ffutils.recipe import affine, drop_pixels, jitter
+from ffutils.recipe import drop_pixels, jitter
 from ffutils.saving import check_target, load_net, save_net
 
 AUGMENTS = {"affine": affine, "jitter": jitter, "drop": drop_pixels, "none": None}

@@ -354,13 +354,6 @@ def check_split(split):
         )
 
 
-def check_splittable(split):
-    """Raise unless split is a `Split`, or a pair like one, of six images or more."""
-    if not isinstance(split, tuple):
-        check_split(split)
-    check_count("the number of images to split", len(split[1]), least=6)
-
-
 def check_training(net, data, epochs, batch_size, lr):
     """Raise TypeError or ValueError unless data and settings can train an `FFNet`."""
     check_net(net)

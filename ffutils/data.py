@@ -10,13 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ffutils.checks import (
-    check_batch,
-    check_count,
-    check_dataset,
-    check_label_batch,
-    check_splittable,
-)
+from ffutils.checks import check_batch, check_count, check_dataset, check_label_batch
 from ffutils.files import open_dataset
 
 
@@ -133,12 +127,8 @@ def split_validation(split: Split) -> tuple[Split, Split]:
     Returns:
         Two `Split`s, for training and for validation: 50,000 and 10,000 of MNIST.
 
-    Raises:
-        TypeError, ValueError: for anything but a `Split`, or one of too few images.
-
     Source: chapter 01.
     """
-    check_splittable(split)
     images, labels = split
     order = fixed_order(len(labels)).to(labels.device)
     train, validation = order[len(order) // 6 :], order[: len(order) // 6]

@@ -63,7 +63,7 @@ MIRRORS = {
 # `__main__` may import all of them.
 ORDER = [
     "checks", "progress", "results", "tables", "claims", "files", "data", "labels", "layers",
-    "training", "prediction", "compare", "recipe", "depth", "fast", "hybrids", "local", "recurrent",
+    "training", "prediction", "compare", "recipe", "augment", "depth", "fast", "hybrids", "local", "recurrent",
     "rivals", "memory", "pipeline", "saving",
 ]  # fmt: skip
 

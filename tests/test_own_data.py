@@ -248,16 +248,6 @@ def test_errors_of_a_loader_or_a_folder_say_what_to_do(leaves):
         layer_errors(net, files)
 
 
-def test_what_cannot_be_split_says_so(leaves):
-    files = ImageFolder(leaves, transform=preparation(3, 4))
-    for data in (files, DataLoader(files)):
-        with pytest.raises(TypeError, match="expected a Split"):
-            split_validation(data)
-    with pytest.raises(ValueError, match="number of images to split .* at least 6"):
-        split_validation(Split(X[:5], Y[:5]))
-    assert [len(s.labels) for s in split_validation(Split(X[:6], Y[:6]))] == [5, 1]
-
-
 def test_class_names_of_numpy_are_refused_with_advice(tmp_path):
     names = np.unique(NAMES)
     with pytest.raises(TypeError, match=r"its \.tolist\(\)"):

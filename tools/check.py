@@ -166,6 +166,9 @@ def fashion(job):
     return rerun("fashion", paths if job.everything else paths[:1], "fashion", job)
 
 
+# They look at the rendered book.
+WHOLE_BOOK = ["tests/test_pdf.py", "tests/test_figures.py", "tests/test_llms.py"]
+OF_THE_BOOK = [f"--ignore={path}" for path in WHOLE_BOOK]
 # Name of the step: what it does, and the function that does it, which returns True where it passed, False where it failed
 # and None where it was left out.
 STEPS = {
@@ -175,7 +178,8 @@ STEPS = {
     "types": ("TypeScript: the types of the laboratory's modules", types),
     "workflows": ("zizmor, actionlint: the GitHub workflows", workflows),
     "unit": ("unit tests, and what every chapter must have",
-             call([*PYTEST, *SPREAD, "worksteal", "--ignore=tests/browser", "--ignore=tests/devices"], MPLBACKEND="agg")),
+             call([*PYTEST, *SPREAD, "worksteal", *OF_THE_BOOK, "--ignore=tests/browser", "--ignore=tests/devices"],
+                  MPLBACKEND="agg")),
     "devices": ("the code on a pretended GPU", call([*PYTEST, *SPREAD, "worksteal", "tests/devices"], MPLBACKEND="agg")),
     "chapters": ("every chapter, re-executed", chapters),
     "fashion": ("a chapter on Fashion-MNIST", fashion),
@@ -183,7 +187,7 @@ STEPS = {
     "book": ("the book, without a warning", call([BOOK, "build", ".", "--all", "-W", "-n", "--keep-going"])),
     "pdf": ("the book as one PDF, and the figures for teachers",
             call([sys.executable, "tools/pdf.py"], [sys.executable, "tools/figures.py"],
-                 [*PYTEST, "tests/test_pdf.py", "tests/test_figures.py"])),
+                 [*PYTEST, *WHOLE_BOOK])),
     "links": ("the links within the book", call([sys.executable, "tools/check_links.py", "_build/html"])),
     "browser": ("the pages in a browser", call([*PYTEST, *SPREAD, "worksteal", "-m", "not alone", "tests/browser"],
                      [*PYTEST, "-m", "alone", "tests/browser"])),

@@ -10,7 +10,7 @@ from pydantic import PositiveFloat
 
 from experiments.experiment import Experiment, Fraction, checked
 from experiments.trials.milestones import FAST, FastConfig, FastTrial
-from ffutils import affine
+from ffutils.augment import affine
 
 
 @checked

@@ -20,6 +20,7 @@ from ffutils import (
     FFLayer,
     FFNet,
     Split,
+    augment,
     checks,
     claims,
     compare,
@@ -193,6 +194,7 @@ def histograms(gpu):
 
 # What each is called with, and where its tensors are then.
 ON_THE_GPU = {
+    "augment.affine": lambda gpu: augment.affine(gpu.x),
     "data.Split": lambda gpu: Split(gpu.x, gpu.y),
     "data.batches": lambda gpu: [
         *data.batches(gpu.few, 30),
@@ -229,7 +231,6 @@ ON_THE_GPU = {
     ),
     "prediction.neutral_activations": softmax,
     "prediction.predict": lambda gpu: prediction.predict(gpu.net, gpu.x),
-    "recipe.affine": lambda gpu: recipe.affine(gpu.x),
     "recipe.drop_pixels": lambda gpu: recipe.drop_pixels(gpu.x),
     "recipe.hard_negatives": lambda gpu: recipe.hard_negatives(gpu.net, gpu.x, gpu.y),
     "recipe.jitter": lambda gpu: recipe.jitter(gpu.x, 2),
