@@ -403,7 +403,7 @@ NO_TENSOR = {
 CALLS = ON_THE_GPU | ON_THE_CPU | NO_TENSOR
 # Those that are handed no tensor and make none.
 WITHOUT = {
-    "checks": {"advice_for", "check_count", "check_dataset", "check_layer", "check_number", "check_number_formats",
+    "checks": {"advice_for", "check_count", "check_dataset", "check_layer", "check_number", "check_number_formats", "holds_text",
                "check_sizes", "kind", "warn_caller"},
     "local": {"check_fields"},
     "pipeline": {"assign_layers", "check_processes", "clock", "end_with_parent"},
