@@ -365,8 +365,9 @@ def list_entries(pages: list[Page], answers: dict[str, list[Answer]]) -> list[En
         for heading in page.article.select("h2"):
             if heading.get_text().strip() in ROUTINE:
                 continue
-            holder = heading if heading.get("id") else heading.find_parent(id=True)
-            entries.append(Entry(2, heading.get_text().strip(), holder["id"]))
+            if not heading.get("id"):  # its section may begin a page earlier
+                heading["id"] = f"{heading.find_parent(id=True)['id']}--heading"
+            entries.append(Entry(2, heading.get_text().strip(), heading["id"]))
     if any(answers.values()):
         entries.append(Entry(0, "Answers", "answers"))
     return entries
