@@ -53,7 +53,7 @@ def moving(browser, repository):
 
 def wait(page, state="paused"):
     page.wait_for_function(
-        f"(state) => {EXHIBIT}?.dataset.state === state", arg=state, timeout=60_000
+        f"(state) => {EXHIBIT}?.dataset.state === state", arg=state, timeout=120_000
     )
     return page
 
