@@ -32,10 +32,7 @@ class AffineTrial(FastTrial):
         return affine(x, c.degrees, c.share, c.jitter)
 
 
-def configuration(**changes) -> AffineConfig:
-    return AffineConfig(method="backpropagation", jitter=2, epochs=36, **changes)
-
-
+CONFIG = AffineConfig(method="backpropagation", jitter=2, epochs=36)
 # The command's epochs: one of FF costs twice one of the others.
 EPOCHS = {
     "label in the image": 18, "label in every layer": 36, "backpropagation": 36,
@@ -46,7 +43,7 @@ AFFINE_TUNING = Experiment(
     name="affine_tuning",
     title="Images turned, stretched and shifted: the tries",
     trial=AffineTrial,
-    config=configuration(),
+    config=CONFIG,
     variants={
         f"{method}: lr {lr:g}": {"method": method, "lr": lr, "epochs": EPOCHS[method]}
         for method in FAST
@@ -67,7 +64,7 @@ AFFINE = Experiment(
     name="affine",
     title="Images turned, stretched and shifted: Forward-Forward and backpropagation",
     trial=AffineTrial,
-    config=configuration(),
+    config=CONFIG,
     variants={
         method: {"method": method, "lr": lr, "epochs": EPOCHS[method]}
         for method, lr in CHOSEN.items()
