@@ -134,12 +134,13 @@ def test_a_saved_net_is_taken_up_if_it_never_saw_the_validation_images(tmp_path)
         export.load_trained(path)
 
 
-def test_the_modules_pass_their_own_tests():
+@pytest.mark.parametrize("tests", ["draw", "worker"])
+def test_the_modules_pass_their_own_tests(tests):
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node: tests/browser/test_draw.py checks them in Chromium")
     ran = subprocess.run(
-        [node, "--test", "tests/lab/draw.test.mjs"],
+        [node, "--test", f"tests/lab/{tests}.test.mjs"],
         cwd=export.ROOT,
         capture_output=True,
         text=True,

@@ -56,6 +56,9 @@ export function pace(speed, epoch) {
   return epoch < 30 ? 5 : 20;
 }
 
+/** How many steps some milliseconds bring: without a limit, also where the clock has not moved (0 · ∞ is no number). @param {number} milliseconds @param {number} perSecond */
+export const stepsDue = (milliseconds, perSecond) => (perSecond === Infinity ? Infinity : (milliseconds / 1000) * perSecond);
+
 const state = {
   id: 0,
   /** @type {Run[]} */ runs: [],
@@ -148,7 +151,7 @@ function stepAll() {
 function train() {
   const now = performance.now();
   const perEpoch = Math.ceil(Math.max(1, state.runs[0].train.y.length) / 50);
-  state.due += ((now - state.last) / 1000) * pace(state.speed, state.runs[0].epoch) * perEpoch;
+  state.due += stepsDue(now - state.last, pace(state.speed, state.runs[0].epoch) * perEpoch);
   state.last = now;
   let going = true;
   while (going && state.due >= 1 && performance.now() < now + SLICE) {
