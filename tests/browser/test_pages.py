@@ -81,6 +81,31 @@ def test_page(name, width, theme, watch):
     assert accessibility_violations(page) == []
 
 
+SHIFTS = """window.shift = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((one) => (window.shift += one.value)))
+  .observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["index.html", "chapters/playground.html"])
+def test_a_page_does_not_move_while_it_loads(browser, address, name, width):
+    """Fonts that come last, and a theme that is not chosen yet."""
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page = context.new_page()
+    page.add_init_script(SHIFTS)
+    held = []
+    page.route("**/*.woff2", lambda route: held.append(route))
+    page.goto(f"{address}/{name}", wait_until="commit")
+    page.wait_for_timeout(1500)  # what stands there meanwhile is painted
+    assert held, "no font was asked for"
+    for route in held:
+        route.continue_()
+    page.evaluate("document.fonts.ready")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.shift") <= 0.03  # a paragraph may get a line less
+    context.close()
+
+
 def accessibility_violations(page):
     """What axe finds, as sentences. The page has fewer elements afterwards."""
     from axe_playwright_python.sync_playwright import Axe
