@@ -21,6 +21,7 @@ import torchvision
 from experiments.checkpoint import Checkpoint, Left, code_of
 from experiments.experiment import Experiment
 from experiments.storage import locked, replacing, runs_folder
+from experiments.trials.sequences import load_strings
 from ffutils import Split, load_mnist, results, split_validation
 
 RESULTS = Path(str(results.FOLDER))
@@ -77,7 +78,7 @@ def run(
             entry = checkpoint.adopt()
             if entry is None:
                 checkpoint.tell_of_other_code()
-                splits = splits or load_mnist(device, experiment.dataset)
+                splits = splits or load_splits(device, experiment.dataset)
                 result = run_stages(experiment, variant, splits, checkpoint)
                 entry = {"seed": seed, "variant": variant}
                 entry |= environment(device) | result
@@ -130,6 +131,11 @@ def run_stages(
         finished["stages"] = [*finished.get("stages", []), stage]
         print(f"  {errors[f'{kind}_error']}", flush=True)
     return {key: value for key, value in finished.items() if key != "stages"}
+
+
+def load_splits(device: torch.device, dataset: str) -> tuple[Split, Split]:
+    """The training and the test `Split`; of Aesop's Fables they hold strings."""
+    return load_strings(device) if dataset == "aesop" else load_mnist(device, dataset)
 
 
 def images_of(stage: str, train: Split, test: Split) -> tuple[Split, Split]:

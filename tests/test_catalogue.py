@@ -15,7 +15,7 @@ from typing import Literal
 import pytest
 import torch
 import torchvision
-from tiny_experiments import few_digits, tiny
+from tiny_experiments import few_digits, few_examples, tiny
 
 from experiments import runner
 from experiments.__main__ import overview
@@ -138,7 +138,7 @@ def make(**changes):
         ({"stages": ("tests",)}, r"stages.0\n .*'validation', 'test' or"),
         ({"stages": ("test", "validation_and_test")}, "stands alone"),
         ({"core_hours": 0}, r"core_hours\n .*greater than 0"),
-        ({"dataset": "digits"}, r"dataset\n .*'mnist' or 'fashion'"),
+        ({"dataset": "digits"}, r"dataset\n .*'mnist', 'fashion' or 'aesop'"),
         ({"variants": {}}, r"variants\n .*at least 1 item"),
         ({"variants": {"a": {"los": "pair"}}}, r"tiny, 'a': .*\nlos\n"),
         ({"variants": {"a": {"loss": "pai"}}}, r"tiny, 'a': .*\nloss\n .*'pai'"),
@@ -249,9 +249,9 @@ def small_mnist(splits, monkeypatch):
 
 @pytest.mark.parametrize("experiment, variant", list(families()))
 def test_it_trains_and_resumes_to_the_same_end(
-    experiment, variant, splits, small_mnist, tmp_path
+    experiment, variant, small_mnist, tmp_path
 ):
-    train, test = splits
+    train, test = few_examples(experiment.trial)
     experiment = dataclasses.replace(
         experiment, config=tiny(experiment.configs[variant]), variants={"default": {}}
     )

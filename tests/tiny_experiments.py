@@ -2,6 +2,7 @@
 
 import torch
 
+from experiments.trials.sequences import SequencesTrial, load_strings
 from ffutils import Split, load_digits
 
 LOCAL = [[28, 1, 10, 6, 3], [4, 3, 2, 1, 4], [3, 4, 2, 1, 5]]
@@ -37,4 +38,13 @@ def few_digits(train=100, test=50):
     splits = zip(load_digits(), (train, test), strict=True)
     return tuple(
         Split(split.images[:count], split.labels[:count]) for split, count in splits
+    )
+
+
+def few_examples(trial, train=100, test=50):
+    """`few_digits`, or for the trial of text a few strings of it."""
+    if trial is not SequencesTrial:
+        return few_digits(train, test)
+    return tuple(
+        Split(split.images[:4], split.labels[:4]) for split in load_strings("cpu")
     )

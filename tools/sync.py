@@ -34,6 +34,7 @@ MODULES = {
     "08_unsupervised_hybrids": ["hybrids"],
     "09_local_receptive_fields": ["local"],
     "10_recurrent_top_down": ["recurrent"],
+    "11_sequences": ["sequences"],
     "12_rivals": ["rivals"],
     "13_cost_and_scale": ["memory", "pipeline"],
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pretend_cuda import pretended_cuda
-from tiny_experiments import few_digits, tiny
+from tiny_experiments import few_digits, few_examples, tiny
 
 from experiments import benchmark, runner
 from experiments.catalogue import EXPERIMENTS
@@ -71,7 +71,7 @@ def kept(state, path):
 def test_a_trial_goes_on_from_the_cpu_to_a_gpu_and_back(name, mnist_of, tmp_path):
     trial, config = TRIALS[name]
     mnist_of(60)
-    config, splits = tiny(config), few_digits(60, 30)
+    config, splits = tiny(config), few_examples(trial, 60, 30)
     begun = trained(trial, config, splits[0]).state_dict()
     with pretended_cuda():
         split, test = on("cuda", splits)
@@ -92,7 +92,7 @@ def test_a_trial_stays_on_the_cpu_where_there_is_a_gpu(trial, config, mnist_of):
     mnist_of(60)
     with pretended_cuda():
         assert places(
-            trained(trial, tiny(config), few_digits(60, 30)[0]).state_dict()
+            trained(trial, tiny(config), few_examples(trial, 60, 30)[0]).state_dict()
         ) == {"cpu"}
 
 

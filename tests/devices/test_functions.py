@@ -39,6 +39,7 @@ from ffutils import (
     recurrent,
     rivals,
     saving,
+    sequences,
     training,
 )  # fmt: skip
 from ffutils import __main__ as command_line
@@ -115,6 +116,23 @@ def settled(gpu):
     loss = recurrent.recurrent_loss(gpu.settling, gpu.x, gpu.y, gpu.wrong)
     loss.backward()
     return loss, gpu.settling.up[0].weight.grad
+
+
+def text_net():
+    return FFNet(330, 12, 10, n_classes=30).to("cuda")
+
+
+def text():
+    return sequences.cut_strings("a fox and some grapes. " * 7, length=20).to("cuda")
+
+
+def day_and_night(gpu):
+    net, data = text_net(), sequences.windows(text())
+    optimizers = [torch.optim.Adam(layer.parameters()) for layer in net.layers]
+    for negatives in (sequences.teacher_forced, sequences.self_generated):
+        sequences.train_in_phases(net, optimizers, data, negatives, phase=2)
+    sequences.train_phase(net, optimizers, [data], positive=True)
+    return [parameter.grad for parameter in net.parameters()]
 
 
 def settle(gpu):
@@ -246,6 +264,29 @@ ON_THE_GPU = {
         gpu.settling, gpu.x
     ),
     "recurrent.recurrent_loss": settled,
+    "sequences.NGrams": lambda gpu: sequences.NGrams(text()).predict(
+        sequences.windows(text()).images
+    ),
+    "sequences.hold_out_end": lambda gpu: sequences.hold_out_end(text()),
+    "sequences.phase_loss": lambda gpu: sequences.phase_loss(gpu.h, positive=True),
+    "sequences.read_contexts": lambda gpu: sequences.read_contexts(
+        sequences.windows(text()).images
+    ),
+    "sequences.run_on": lambda gpu: sequences.run_on(text_net(), text(), 3),
+    "sequences.sample_next": lambda gpu: sequences.sample_next(
+        text_net(), sequences.windows(text()).images
+    ),
+    "sequences.self_generated": lambda gpu: sequences.self_generated(
+        text_net(), sequences.windows(text()), length=12
+    ),
+    "sequences.split_strings": lambda gpu: sequences.split_strings(text()),
+    "sequences.teacher_forced": lambda gpu: sequences.teacher_forced(
+        text_net(), sequences.windows(text())
+    ),
+    "sequences.train_in_phases": day_and_night,
+    "sequences.train_phase": day_and_night,
+    "sequences.windows": lambda gpu: sequences.windows(text()),
+    "sequences.write_contexts": lambda gpu: sequences.write_contexts(text()[:, :10]),
     "depth.BroadcastLayer": lambda gpu: gpu.every.layers[0].neutral(
         gpu.every.layers[0].sums(gpu.x)
     ),
@@ -328,6 +369,8 @@ ON_THE_CPU = {
     ),
     "saving.load_net": saved,
     "saving.save_net": saved,
+    "sequences.cut_strings": lambda gpu: sequences.cut_strings("a fox" * 20, 11),
+    "sequences.encode": lambda gpu: sequences.encode("a fox"),
     "training.train": by_the_book,
     "training.train_epoch": lambda gpu: training.train_epoch(
         gpu.net, gpu.adam, gpu.few, [0, 1], 40
@@ -398,6 +441,7 @@ NO_TENSOR = {
     "saving.describe": lambda gpu: saving.describe(gpu.net),
     "saving.describe_layer": lambda gpu: saving.describe_layer(gpu.layer),
     "saving.own_functions": lambda gpu: saving.own_functions(gpu.net),
+    "sequences.decode": lambda gpu: sequences.decode(gpu.y),
     "training.set_lr": lambda gpu: training.set_lr(gpu.adam, 0.1),
 }
 CALLS = ON_THE_GPU | ON_THE_CPU | NO_TENSOR
@@ -412,6 +456,7 @@ WITHOUT = {
     "recurrent": {"check_hidden_layers"},
     "rivals": {"check_hidden_sizes", "check_inverses"},
     "saving": {"build", "check_functions", "check_target", "write_whole"},
+    "sequences": {"load_fables", "simplify"},
 }  # fmt: skip
 WITHOUT = {f"{module}.{name}" for module, names in WITHOUT.items() for name in names}
 MODULES_WITHOUT = {"files", "progress", "results", "tables"}
