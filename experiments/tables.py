@@ -94,6 +94,8 @@ TABLES = {
     "milestones": rows_of("milestones") + rows_of("milestones_fast", titles=FAST.get),
     "affine": rows_of("affine"),
     "affine_tuning": rows_of("affine_tuning", "validation_error"),
+    "affine_fashion": rows_of("affine_fashion"),
+    "affine_fashion_tuning": rows_of("affine_fashion_tuning", "validation_error"),
     "unsupervised": [
         Row("Hybrid images, fully connected", "hybrids"),
         Row("Hybrid images, local receptive fields", "local_fields"),
@@ -101,6 +103,16 @@ TABLES = {
     "recurrent": [Row("Recurrent, top-down, iterations 3 to 5", "recurrent")],
     "iterations": [
         Row("Judged at one iteration", "recurrent", errors="test_error_by_iteration")
+    ],
+    "sequences": rows_of("sequences"),
+    "sequences_softmax": [
+        *(
+            row
+            for row in rows_of("sequences", "test_error_softmax")
+            if not row.variant.startswith("backpropagation")
+        ),
+        Row("untrained layers", "sequences", "teacher forcing",
+            "test_error_softmax_untrained"),
     ],
     "ablation": rows_of("ablation"),
     "tuning": rows_of("rivals_tuning", "validation_error"),
@@ -112,8 +124,13 @@ TABLES = {
     "depth_tuning": rows_of("depth_tuning", "validation_error"),
 }  # fmt: skip
 
-# What the methods of chapters 07 and 12 optimise; their records name it alone.
+# What the methods of chapters 07, 11 and 12 optimise; their records name it alone.
+IN_HALVES = "logistic, 10 × (goodness − 1)"
 METHODS = {
+    "teacher forcing": (IN_HALVES, "predicted by the net"),
+    "teacher forcing, true ones too": (IN_HALVES, "predicted by the net"),
+    "self-generated": (IN_HALVES, "written by the net"),
+    "random next characters": (IN_HALVES, "random"),
     "Forward-Forward": ("pair", "hard, layer 1"),
     "label in the image": ("pair", "hard, all layers"),
     "label in every layer": ("pair", "hard, each layer"),
@@ -210,7 +227,9 @@ def augmentation_of(config):
 
 
 def images_of(row, config):
-    """How many images a run has learnt from."""
+    """How many images a run has learnt from; of text, how many windows."""
+    if EXPERIMENTS[row.experiment].dataset == "aesop":
+        return f"{178 * 90:,} windows"  # of 178 strings
     held_out = "validation_and_test" in EXPERIMENTS[row.experiment].stages
     held_out |= row.errors.startswith("validation")
     return f"{config.get('images', 50_000 if held_out else 60_000):,}"
@@ -219,7 +238,7 @@ def images_of(row, config):
 def kind_of(row, config):
     """How far it is from the paper; the results page explains the words."""
     loss = loss_of(config)
-    if config.get("method") in METHODS and not loss.startswith("pair"):
+    if config.get("method") in METHODS and loss != IN_HALVES and loss[:4] != "pair":
         return "not FF"
     if row.experiment == "published" or config.get("threshold") == 2:
         return "public code"

@@ -6,7 +6,7 @@ for as many epochs as the command gives it, or for equally many.
 
 from __future__ import annotations
 
-from pydantic import PositiveFloat
+from pydantic import NonNegativeFloat
 
 from experiments.experiment import Experiment, Fraction, checked
 from experiments.trials.milestones import FAST, FastConfig, FastTrial
@@ -22,13 +22,15 @@ class AffineConfig(FastConfig):
         share: the most that it is stretched or slanted.
     """
 
-    degrees: PositiveFloat = 12.0
+    degrees: NonNegativeFloat = 12.0
     share: Fraction = 0.12
 
 
 class AffineTrial(FastTrial):
     def augment(self, x):
         c = self.config
+        if c.degrees == c.share == c.jitter == 0:
+            return x
         return affine(x, c.degrees, c.share, c.jitter)
 
 
@@ -75,4 +77,51 @@ AFFINE = Experiment(
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
     core_hours=0.55,
+)
+
+# ---- Clothes, which stand upright: half as much, or none
+
+AMOUNTS = {
+    "none": {"degrees": 0.0, "share": 0.0, "jitter": 0},
+    "half": {"degrees": 6.0, "share": 0.06, "jitter": 1},
+}
+
+AFFINE_FASHION_TUNING = Experiment(
+    name="affine_fashion_tuning",
+    title="Fashion-MNIST, images varied by half as much, or not at all: the tries",
+    trial=AffineTrial,
+    config=CONFIG,
+    variants={
+        f"{method}: {amount}, lr {lr:g}": {
+            "method": method, "lr": lr, **AMOUNTS[amount],
+        }
+        for method in FAST
+        for amount in AMOUNTS
+        for lr in RATES[:2]
+    },
+    seeds=(0,),
+    stages=("validation",),
+    core_hours=0.4,
+    dataset="fashion",
+)  # fmt: skip
+
+# The best of the four tries, by the error of the sum or the output.
+CHOSEN_FASHION = {
+    "label in the image": "none", "label in every layer": "none",
+    "backpropagation": "half",
+}  # fmt: skip
+
+AFFINE_FASHION = Experiment(
+    name="affine_fashion",
+    title="Fashion-MNIST: Forward-Forward and backpropagation at their best",
+    trial=AffineTrial,
+    config=CONFIG,
+    variants={
+        method: {"method": method, "lr": 0.001, **AMOUNTS[amount]}
+        for method, amount in CHOSEN_FASHION.items()
+    },
+    seeds=(0, 1, 2),
+    stages=("validation_and_test",),
+    core_hours=0.25,
+    dataset="fashion",
 )
