@@ -143,7 +143,7 @@ def test_pages_quote_the_benchmark():
 
 def test_pages_quote_chapter_10_on_sleep():
     outputs = page_text("chapters/10_recurrent_top_down.ipynb")
-    found = re.findall(r"(\d+) batches of day, then of night: +([\d.]+) %", outputs)
+    found = re.findall(r"(\d+) batch(?:es)? of each +([\d.]+) %", outputs)
     percent = {int(batches): f"{float(error):.0f} %" for batches, error in found}
     text = page_text(WHY)
     assert f"it gets {percent[1]} of the validation images wrong." in text
