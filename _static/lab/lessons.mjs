@@ -38,7 +38,7 @@ export const LESSONS = [
     floor: 0,
     look: "Only layer 1 learns here. Layer 2 stays at its random initial weights. How can it name digits on the left?",
     found: ([left, right]) => `With five seeds, the untrained layer 2 names ${left} of the digits rightly on the left and ${right} on the right (chance: 10 %).`,
-    why: "Layer 1's goodness is the length of its activations. Passed on, it gives layer 2 the answer, and layer 2 has nothing left to learn. Scaled to one length for all, only the direction goes up.",
+    why: "Layer 1's goodness is the length of its activations. On the left that length goes up, and layer 2 copies layer 1's answer. On the right all lengths are 1, only the direction goes up, and layer 2 must learn something of its own. Until it does, it adds noise to the sum.",
   },
   {
     key: "isolation",
