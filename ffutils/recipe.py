@@ -1,4 +1,4 @@
-"""Chapter 06: what takes the plain recipe's error to the paper's, and below."""
+"""Chapter 06: what takes the plain recipe's error close to backpropagation's."""
 
 from __future__ import annotations
 
