@@ -337,9 +337,8 @@ def changed_since(ref, root=ROOT):
 
 # ---- Which can run at the same time?
 
-# These measure seconds that their text is about: what the recipe takes to train, what
-# several processes gain.
-ALONE = {"06_closing_the_gap", "13_cost_and_scale"}
+# These measure seconds that their text is about: what several processes gain.
+ALONE = {"13_cost_and_scale"}
 LIMIT = 120  # seconds that a chapter should take, on one core or alone on two
 
 
