@@ -141,6 +141,21 @@ def test_pages_quote_the_benchmark():
     assert round(backprop[key] / ours[key]) == 16 and "a sixteenth" in page_text(WHY)
 
 
+def test_pages_quote_chapter_11():
+    if not tables.complete("sequences"):
+        pytest.skip("the pages quote more seeds than are stored")
+    stored = load_results("sequences")["summary"]
+
+    def wrong(variant, judge="sum of all layers"):
+        return stored[variant]["test_error"][judge]["median"]
+
+    forced, backprop = wrong("teacher forcing"), wrong("backpropagation", "output layer")
+    quoted = f"gets {forced:.1f} % wrong and backpropagation {backprop:.1f} %"
+    assert quoted in page_text("index.md")
+    assert wrong("teacher forcing, 10 batches by day") < forced + 1
+    assert wrong("teacher forcing, an epoch by day") > forced + 10
+
+
 def test_pages_quote_chapter_10_on_sleep():
     outputs = page_text("chapters/10_recurrent_top_down.ipynb")
     found = re.findall(r"(\d+) batch(?:es)? of each +([\d.]+) %", outputs)
