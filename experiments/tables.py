@@ -354,8 +354,9 @@ def headline() -> str:
     if len(medians) == 5:
         sentence = (
             f"**The plain algorithm gets {medians[PART_1]} of MNIST's test images "
-            "wrong. A loss that compares the two passes, and wrong labels that the "
-            f"network finds plausible, bring that to {medians[CHAPTER_06]}; "
+            "wrong. Chapter 06's recipe (a loss that compares the two passes, "
+            "plausible wrong labels, dropped pixels) brings that to "
+            f"{medians[CHAPTER_06]}; "
             f"backpropagation gets {medians[BACKPROP]} wrong on the same terms. "
             "Turning, stretching and shifting the training images a little brings "
             f"Forward-Forward to {medians[VARIED]} and backpropagation to "

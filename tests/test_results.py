@@ -149,7 +149,10 @@ def test_pages_quote_chapter_11():
     def wrong(variant, judge="sum of all layers"):
         return stored[variant]["test_error"][judge]["median"]
 
-    forced, backprop = wrong("teacher forcing"), wrong("backpropagation", "output layer")
+    forced, backprop = (
+        wrong("teacher forcing"),
+        wrong("backpropagation", "output layer"),
+    )
     quoted = f"gets {forced:.1f} % wrong and backpropagation {backprop:.1f} %"
     assert quoted in page_text("index.md")
     assert wrong("teacher forcing, 10 batches by day") < forced + 1
