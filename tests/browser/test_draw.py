@@ -565,8 +565,8 @@ RECORD = """() => {
 
 def test_it_plays_by_itself_once(moving):
     page = moving(prepare=lambda page: page.add_init_script(f"({RECORD})()"))
-    page.wait_for_function(
-        "document.querySelector('.ff-draw-hint')?.textContent.startsWith('Now you')",
+    page.wait_for_function(  # recorded, a frame after it is shown
+        "JSON.parse(window.seen?.at(-1) ?? '[]')[2]?.startsWith('Now you')",
         timeout=15000,
     )
     seen = [json.loads(state) for state in page.evaluate("window.seen")]
