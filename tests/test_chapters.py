@@ -232,10 +232,10 @@ FOR_READING = {
     "07_does_depth_pay": 1500,
     "08_unsupervised_hybrids": 1500,
     "09_local_receptive_fields": 1500,
-    "13_cost_and_scale": 1500,
     "10_recurrent_top_down": 1500,
     "11_sequences": 1500,
     "12_rivals": 1500,
+    "13_cost_and_scale": 1500,
     "14_pitfalls": 2500,
     "15_your_own_data": 1500,
 }
@@ -269,8 +269,9 @@ def reading_problems(notebook, most_words, most_cells=25):
     folded = sum(count_words(m[0]) for text in texts for m in FOLDED.finditer(text))
     if words - folded > most_words:
         problems.append(f"{words - folded} visible words; {most_words} at most")
-    if words > max(2000, most_words + 500):
-        problems.append(f"{words} words with those that are folded; 2,000 at most")
+    most = max(2000, most_words + 500)
+    if words > most:
+        problems.append(f"{words} words with those that are folded; {most:,} at most")
     shown = [cell for cell in code_cells(notebook) if is_visible(cell)]
     lengths = sorted(source(cell).strip().count("\n") + 1 for cell in shown)
     if len(shown) > most_cells:

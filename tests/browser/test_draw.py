@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from .conftest import BOOK, ROOT, looks, skip_or_fail
+from .conftest import BOOK, ROOT, SHIFTS, looks, skip_or_fail
 from .test_pages import accessibility_violations
 
 BARE = "tests/lab/draw.html"
@@ -657,20 +657,13 @@ def test_a_screen_reader_hears_the_settled_answer_alone(watch):
     assert page.evaluate("window.heard") == [words(page)]
 
 
-SHIFTS = """() => {
-  window.shift = 0;
-  new PerformanceObserver((list) => list.getEntries().forEach((entry) => { if (!entry.hadRecentInput) window.shift += entry.value; }))
-    .observe({ type: "layout-shift", buffered: true });
-}"""
-
-
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_jumps_when_it_is_mounted_and_loaded(browser, address, width):
     """On a tall screen, where the text below the exhibit is in sight, too."""
     page = browser.new_page(
         viewport={"width": width, "height": 1400}, reduced_motion="reduce"
     )
-    page.add_init_script(f"({SHIFTS})()")
+    page.add_init_script(SHIFTS)
     html = (ROOT / BARE).read_text(encoding="utf-8")
     below = html.replace("</main>", "<p>What follows.</p>" * 40 + "</main>")
     page.route(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from .conftest import BOOK, skip_or_fail
+from .conftest import BOOK, SHIFTS, skip_or_fail
 
 
 def is_written(page):
@@ -79,11 +79,6 @@ def test_page(name, width, theme, watch):
     assert page.locator("img:not([alt])").count() == 0
     assert page.locator('article img[alt=""]').count() == 0, "a figure without alt text"
     assert accessibility_violations(page) == []
-
-
-SHIFTS = """window.shift = 0;
-new PerformanceObserver((list) => list.getEntries().forEach((one) => (window.shift += one.value)))
-  .observe({ type: "layout-shift", buffered: true });"""
 
 
 @pytest.mark.parametrize("width", [390, 1280])

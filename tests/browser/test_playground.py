@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from .conftest import ROOT, looks
+from .conftest import ROOT, SHIFTS, looks
 from .test_pages import accessibility_violations
 
 BARE = "tests/lab/playground.html"
@@ -612,11 +612,7 @@ def test_without_javascript_it_says_so(browser, repository):
 def test_nothing_jumps_when_it_is_there(browser, repository, width):
     context = browser.new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
-    page.add_init_script(
-        """window.shift = 0;
-        new PerformanceObserver((list) => list.getEntries().forEach((one) => (window.shift += one.value)))
-          .observe({ type: 'layout-shift', buffered: true });"""
-    )
+    page.add_init_script(SHIFTS)
     held = []
     page.route("**/playground.mjs", lambda route: held.append(route))
     page.goto(f"{repository}/{BARE}", wait_until="commit")
