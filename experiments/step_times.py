@@ -18,11 +18,8 @@ from torch import Tensor
 
 from experiments.runner import synchronize
 from experiments.tables import stored
-from experiments.trials.milestones import (
-    FAST_MILESTONES,
-    backprop_gradients,
-    fused_adam,
-)
+from experiments.trials.fast import backprop_gradients, fused_adam
+from experiments.trials.milestones import FAST_MILESTONES
 from experiments.trials.shared import autocast_bf16
 from ffutils import (
     FFNet,

@@ -9,13 +9,8 @@ import torch
 
 from experiments import step_times
 from experiments.tables import stored
-from experiments.trials.milestones import (
-    CHOSEN,
-    FAST,
-    FAST_TUNING,
-    RATES,
-    backprop_gradients,
-)
+from experiments.trials.fast import FAST, backprop_gradients
+from experiments.trials.milestones import CHOSEN, FAST_TUNING, RATES
 from ffutils import FFNet, Split, predict, train
 from ffutils.rivals import MLP, backprop_step
 from ffutils.training import train_layer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import NonNegativeFloat
 
 from experiments.experiment import Experiment, Fraction, checked
-from experiments.trials.milestones import FAST, FastConfig, FastTrial
+from experiments.trials.fast import FAST, FastConfig, FastTrial
 from ffutils.augment import affine
 
 
@@ -27,7 +27,7 @@ class AffineConfig(FastConfig):
 
 
 class AffineTrial(FastTrial):
-    def augment(self, x):
+    def move(self, x):
         c = self.config
         if c.degrees == c.share == c.jitter == 0:
             return x
@@ -73,10 +73,16 @@ AFFINE = Experiment(
     }
     | {
         "label in the image, 36 epochs": {"method": "label in the image", "lr": 0.002},
+        # Does depth pay, or do the weights? 1138 x 785 are as many as three layers have.
+        "one layer, as many weights, 36 epochs": {
+            "method": "label in the image",
+            "network": (784, 1138),
+            "lr": 0.002,
+        },
     },
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
-    core_hours=0.55,
+    core_hours=0.65,
 )
 
 # ---- Clothes, which stand upright: half as much, or none
