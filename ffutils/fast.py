@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 from ffutils.checks import check_losses, check_run
 from ffutils.data import batches
 from ffutils.depth import BroadcastNet
-from ffutils.layers import FFLayer, goodness, normalize
+from ffutils.layers import FFLayer, normalize
 from ffutils.progress import print_epoch, print_stopped
 from ffutils.recipe import cosine_decay, is_by_the_book, sample_wrong_labels
 from ffutils.training import set_lr
@@ -24,7 +24,18 @@ from ffutils.training import set_lr
 
 def product(a: Tensor, b: Tensor, half: bool) -> Tensor:
     """The matrix product a @ b; computed in bfloat16 if half, and float32 again."""
-    return (a.bfloat16() @ b.bfloat16()).float() if half else a @ b
+    found = lowered(a, half) @ lowered(b, half)
+    return found.float() if half else found
+
+
+def lowered(a: Tensor, half: bool) -> Tensor:
+    """As a product takes it: in bfloat16 if half. Once, for what is used twice."""
+    return a.bfloat16() if half else a
+
+
+def scaled(h: Tensor) -> Tensor:
+    """`normalize`, without a copy of the activations for their squares."""
+    return h / (mean_square(h)[:, None] + 1e-8).sqrt()
 
 
 def pair_gradients(
@@ -42,7 +53,7 @@ def pair_gradients(
 
     Source: chapter 07.
     """
-    gap = scale * (goodness(positive) - goodness(negative))
+    gap = scale * (mean_square(positive) - mean_square(negative))
     pull = 2 * scale / positive.numel() * torch.sigmoid(-gap)[:, None]
     return softplus(-gap).mean(), -pull * positive, pull * negative
 
@@ -102,7 +113,7 @@ def first_layer(net, x: Tensor, half: bool) -> tuple[Tensor, Tensor, Tensor]:
     blank[:, :n] = 0
     squares = blank.square().sum(dim=1, keepdim=True) + net.label_strength**2
     length = (squares / x.shape[1] + 1e-8).sqrt()
-    z, light = blank / length, net.label_strength / length
+    z, light = lowered(blank / length, half), net.label_strength / length
     return z, light, product(z, first.weight.T, half) + first.bias
 
 
@@ -120,8 +131,8 @@ def layer_gradients(
     """
     losses = []
     for layer in layers:
-        inputs = torch.cat([normalize(positive), normalize(negative)])
-        both = torch.relu(product(inputs, layer.weight.T, half) + layer.bias)
+        inputs = lowered(scaled(torch.cat([positive, negative])), half)
+        both = product(inputs, layer.weight.T, half).add_(layer.bias).relu_()
         positive, negative = both.chunk(2)
         loss, up, down = pair_gradients(positive, negative, scale)
         layer.weight.grad = product(torch.cat([up, down]).T, inputs, half)
@@ -175,11 +186,13 @@ def broadcast_gradients(
     """
     losses = []
     for layer in net.layers:
-        z = normalize(x)
-        sums, labels = product(z, layer.weight.T, half) + layer.bias, layer.label_sums()
+        z = lowered(scaled(x), half)
+        sums = product(z, layer.weight.T, half).add_(layer.bias)
         wrong = sample_wrong_labels(scale * layer.label_goodness(sums), y)
-        positive = torch.relu(sums + labels.index_select(0, y))
-        negative = torch.relu(sums + labels.index_select(0, wrong))
+        labels = layer.label_sums()
+        positive, negative = (
+            labels.index_select(0, k).add_(sums).relu_() for k in (y, wrong)
+        )
         loss, up, down = pair_gradients(positive, negative, scale)
         both = up + down
         layer.weight.grad, layer.bias.grad = product(both.T, z, half), both.sum(dim=0)
