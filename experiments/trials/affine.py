@@ -73,17 +73,19 @@ AFFINE = Experiment(
     }
     | {
         "label in the image, 36 epochs": {"method": "label in the image", "lr": 0.002},
-        # Does depth pay, or do the weights? 1138 x 785 are as many as three layers have.
+        # Does depth pay? Controls of as many weights, 893,500.
         "one layer, as many weights, 36 epochs": {
-            "method": "label in the image",
-            "network": (784, 1138),
+            "method": "label in the image", "network": (784, 1138), "lr": 0.002,
+        },
+        "three independent layers, as many weights, 36 epochs": {
+            "method": "independent layers", "network": (784, 379, 379, 379),
             "lr": 0.002,
         },
     },
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
-    core_hours=0.65,
-)
+    core_hours=0.8,
+)  # fmt: skip
 
 # ---- Clothes, which stand upright: half as much, or none
 

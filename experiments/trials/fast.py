@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from experiments.experiment import Config, Fraction, Precision, Widths, checked
-from experiments.trials.shared import NetTrial, autocast_bf16, judge, layer_scores
+from experiments.trials.shared import (
+    NetTrial,
+    autocast_bf16,
+    judge,
+    layer_scores,
+    nets_of_one_layer,
+    scores_of_nets,
+)
 from ffutils import FFNet, batches, cosine_decay, drop_pixels, jitter
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.fast import broadcast_gradients, ff_gradients
@@ -44,6 +51,20 @@ FAST = {
 }
 
 
+def independent_gradients(
+    nets: nn.ModuleList, x: Tensor, y: Tensor, scale: float = 30.0, half: bool = False
+) -> Tensor:
+    """Give nets of one layer, which never meet, the gradients of `ff_gradients`."""
+    return torch.cat([ff_gradients(net, x, y, scale, half) for net in nets])
+
+
+METHODS = FAST | {  # and the control for depth
+    "independent layers": (
+        lambda *network: nets_of_one_layer(network, 1.0), independent_gradients,
+    ),
+}  # fmt: skip
+
+
 def fused_adam(net: nn.Module, lr: float = 0.003) -> torch.optim.Adam:
     """PyTorch's quickest Adam for all weights of a net."""
     return torch.optim.Adam(net.parameters(), lr=lr, fused=True)
@@ -58,7 +79,10 @@ class FastConfig(Config):
         scale: of the differences of goodness, in the loss and for the negatives.
     """
 
-    method: Literal["backpropagation", "label in the image", "label in every layer"]
+    method: Literal[
+        "backpropagation", "label in the image", "label in every layer",
+        "independent layers",
+    ]  # fmt: skip
     network: Widths = (784, 500, 500, 500)
     optimizer: Literal["Adam"] = "Adam"
     lr: PositiveFloat = 0.003
@@ -74,7 +98,7 @@ class FastConfig(Config):
 class FastTrial(NetTrial):
     def __init__(self, config: FastConfig, split):
         self.config, self.split = config, split
-        make_net, self.gradients = FAST[config.method]
+        make_net, self.gradients = METHODS[config.method]
         self.net = make_net(*config.network).to(split.images.device)
         self.optimizers = [fused_adam(self.net)]
 
@@ -99,6 +123,9 @@ class FastTrial(NetTrial):
     def errors(self, split):
         if isinstance(self.net, BroadcastNet):
             per_layer = broadcast_goodness_per_layer(self.net, split.images)
+            return judge(layer_scores(per_layer), split.labels)
+        if isinstance(self.net, nn.ModuleList):
+            per_layer = scores_of_nets(self.net, split.images)
             return judge(layer_scores(per_layer), split.labels)
         if isinstance(self.net, MLP):
             return judge({"output layer": self.net(split.images)}, split.labels)
