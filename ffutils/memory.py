@@ -48,6 +48,8 @@ class SavedTensorMemory:
 class SavedTensor:
     """A tensor that a graph holds: it tells a `SavedTensorMemory` of its life.
 
+    Made by hand, it counts a tensor that no graph holds, such as one that waits.
+
     Source: chapter 13.
     """
 
