@@ -79,30 +79,35 @@ class RecurrentNet(nn.Module):
             What the image sends to the first layer at every step, (B, width), and the
             states to start from, [(B, width), …], the lowest first.
         """
-        image = self.up[0](self.normalize(x).to(x.dtype)).to(x.dtype)
-        states = [torch.relu(image)]
+        from_image = self.send(self.up[0], x)
+        states = [torch.relu(from_image)]
         for up in self.up[1:]:
-            below = self.normalize(states[-1].detach()).to(x.dtype)
-            states.append(torch.relu(up(below).to(x.dtype)))
-        return image, states
+            states.append(torch.relu(self.send(up, states[-1].detach())))
+        return from_image, states
 
-    def step(self, states: list[Tensor], image: Tensor, label: Tensor) -> list[Tensor]:
+    def send(self, weights: nn.Linear, h: Tensor) -> Tensor:
+        """What a layer's states h (B, n) bring to a neighbour, in the dtype of h."""
+        return weights(self.normalize(h).to(h.dtype)).to(h.dtype)
+
+    def step(
+        self, states: list[Tensor], from_image: Tensor, from_label: Tensor
+    ) -> list[Tensor]:
         """Let all layers take one step at once, each from its neighbours' old states.
 
         Args:
             states: [(rows, width), …], one for each hidden layer, the lowest first.
-            image: (rows, width), what the image sends to the lowest layer.
-            label: (rows, width), what the label sends to the highest layer.
+            from_image: (rows, width), what the image sends to the lowest layer.
+            from_label: (rows, width), what the label sends to the highest layer.
 
         Returns:
             The new states, shaped as the old ones.
         """
-        heard = [self.normalize(h).to(h.dtype) for h in states]
+        last = len(states) - 1
         new_states = []
         for k, old in enumerate(states):
-            below = self.up[k](heard[k - 1]) if k > 0 else image
-            above = self.down[k](heard[k + 1]) if k + 1 < len(states) else label
-            new = torch.relu(below.to(old) + above)
+            below = from_image if k == 0 else self.send(self.up[k], states[k - 1])
+            above = from_label if k == last else self.send(self.down[k], states[k + 1])
+            new = torch.relu(below + above)
             new_states.append(self.damping * old + (1 - self.damping) * new)
         return new_states
 
@@ -126,14 +131,14 @@ class RecurrentNet(nn.Module):
         check_batch(x, self.up[0].in_features)
         check_label_rows(labels, len(x))
         check_count("steps", steps)
-        image, states = self.start(x)
-        image = image.repeat(len(labels), 1)
+        from_image, states = self.start(x)
+        from_image = from_image.repeat(len(labels), 1)
         states = [h.repeat(len(labels), 1) for h in states]
-        label = x.new_zeros(len(image), self.n_classes)
+        label = x.new_zeros(labels.numel(), self.n_classes)
         label = label.scatter(1, labels.reshape(-1, 1), self.label_strength)
-        label = self.down[-1](label)
+        from_label = self.down[-1](label)
         for _ in range(steps):
-            states = self.step([h.detach() for h in states], image, label)
+            states = self.step([h.detach() for h in states], from_image, from_label)
             yield states
 
 

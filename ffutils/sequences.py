@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -192,8 +193,7 @@ def sample_next(net, x: Tensor, scale: float = 10.0) -> Tensor:
     Source: chapter 11.
     """
     probabilities = (scale * label_goodness(net, x)).softmax(dim=1)
-    noise = torch.empty_like(probabilities).exponential_()
-    return (probabilities / noise).argmax(dim=1)
+    return torch.multinomial(probabilities, 1)[:, 0]
 
 
 def run_on(net, start: Tensor, count: int, scale: float = 10.0) -> Tensor:
@@ -251,12 +251,12 @@ def self_generated(net, data: Split, scale: float = 10.0, length: int = 100) -> 
 
     Source: Hinton 2022; chapter 11.
     """
-    added = length - CONTEXT
-    strings = -(-len(data.labels) // added)
-    rows = torch.randint(len(data.labels), (strings,), device=data.labels.device)
+    count, added = len(data.labels), length - CONTEXT
+    strings = math.ceil(count / added)
+    rows = torch.randint(count, (strings,), device=data.labels.device)
     start = read_contexts(data.images[rows])
-    written = windows(run_on(net, start, added, scale))
-    return Split(*(part[: len(data.labels)] for part in written))
+    x, y = windows(run_on(net, start, added, scale))
+    return Split(x[:count], y[:count])
 
 
 # ---- Two phases
@@ -305,6 +305,15 @@ def train_phase(
             optimizer.step()
 
 
+def join(pieces: Sequence) -> Split:
+    """Join batches (x, y) into one `Split`.
+
+    Source: chapter 11.
+    """
+    x, y = zip(*pieces, strict=True)
+    return Split(torch.cat(x), torch.cat(y))
+
+
 def train_in_phases(
     net, optimizers: Sequence, data: Split, make_negatives: Callable,
     phase: int = 1, batch_size: int = 128, scale: float = 10.0,
@@ -325,11 +334,10 @@ def train_in_phases(
     Source: Hinton 2022, §5; chapter 11.
     """
     check_count("phase", phase)
-    awake = batches(data, batch_size)
-    while day := list(islice(awake, phase)):
+    positive = batches(data, batch_size)
+    while day := list(islice(positive, phase)):
         train_phase(net, optimizers, day, True, scale)
-        seen = Split(*map(torch.cat, zip(*day, strict=True)))
-        night = batches(make_negatives(net, seen), batch_size)
+        night = batches(make_negatives(net, join(day)), batch_size)
         train_phase(net, optimizers, night, False, scale)
 
 

@@ -19,6 +19,7 @@ from ffutils.sequences import (
     decode,
     encode,
     hold_out_end,
+    join,
     load_fables,
     phase_loss,
     read_contexts,
@@ -227,6 +228,14 @@ def test_two_phases_are_the_logistic_loss_in_two_halves():
     assert phase_loss(h, False, scale=3.0) == softplus(torch.tensor(3.0))
     twice = phase_loss(h, False, lambda h: 2 * goodness(h), scale=3.0)
     assert twice == softplus(torch.tensor(9.0))
+
+
+def test_joined_batches_are_one_after_the_other(strings):
+    data = windows(strings)
+    pieces = [(data.images[k : k + 500], data.labels[k : k + 500]) for k in (0, 500)]
+    joined = join(pieces)
+    assert torch.equal(joined.images, data.images[:1000])
+    assert torch.equal(joined.labels, data.labels[:1000])
 
 
 def optimizers_of(net, lr=0.01):

@@ -268,6 +268,7 @@ ON_THE_GPU = {
         sequences.windows(text()).images
     ),
     "sequences.hold_out_end": lambda gpu: sequences.hold_out_end(text()),
+    "sequences.join": lambda gpu: sequences.join([sequences.windows(text())] * 2),
     "sequences.phase_loss": lambda gpu: sequences.phase_loss(gpu.h, positive=True),
     "sequences.read_contexts": lambda gpu: sequences.read_contexts(
         sequences.windows(text()).images
@@ -314,6 +315,8 @@ ON_THE_GPU = {
     ),
     "fast.pair_gradients": lambda gpu: fast.pair_gradients(gpu.h, gpu.other, 30.0),
     "fast.product": lambda gpu: fast.product(gpu.x, gpu.x.T, True),
+    "fast.lowered": lambda gpu: fast.lowered(gpu.x, True),
+    "fast.scaled": lambda gpu: fast.scaled(gpu.h),
     "fast.mean_square": lambda gpu: fast.mean_square(gpu.h),
     "fast.sum_of_goodness": lambda gpu: fast.sum_of_goodness(
         gpu.net.layers[1:], gpu.h[:, None].expand(-1, 10, -1), False
