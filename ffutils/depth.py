@@ -37,7 +37,7 @@ class BroadcastLayer(nn.Linear):
         self.label_weight = nn.Parameter(torch.empty(n_classes, out_features))
         nn.init.normal_(self.label_weight, std=(2 / in_features) ** 0.5)
 
-    def reset_parameters(self):
+    def reset_parameters(self):  # nn.Linear calls it: the start of chapter 03's layer
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
         nn.init.zeros_(self.bias)
 
@@ -56,7 +56,8 @@ class BroadcastLayer(nn.Linear):
         Without a gradient: a loss takes the passes that it compares.
         """
         h, lengths = torch.empty_like(sums), []
-        for row in self.label_sums():  # one label at a time fits into a CPU's cache
+        # The goodness of relu(sums + row), one label at a time, without new memory.
+        for row in self.label_sums():
             torch.add(sums, row, out=h).relu_()
             lengths.append(torch.linalg.vector_norm(h, dim=1))
         return torch.stack(lengths, dim=1).square() / sums.shape[1]
