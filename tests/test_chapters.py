@@ -40,8 +40,8 @@ MIRRORS = {
         "neutral_activations", "predict",
     ],
     "06_closing_the_gap": [
-        "cosine_decay", "drop_pixels", "hard_negatives", "jitter",
-        "label_goodness_first_layer", "pair_loss", "sample_wrong_labels",
+        "cosine_decay", "drop_pixels", "hard_negatives", "jitter", "pair_loss",
+        "sample_wrong_labels",
     ],
     "07_does_depth_pay": ["BroadcastLayer", "BroadcastNet", "broadcast_step"],
     "08_unsupervised_hybrids": ["blurred_masks", "hybrids"],
@@ -57,8 +57,7 @@ MIRRORS = {
         "train_targets",
     ],
     "13_cost_and_scale": [
-        "SavedTensor", "SavedTensorMemory", "first_stage_batches", "make_sender",
-        "receive_batches", "train_stage",
+        "SavedTensor", "SavedTensorMemory", "first_stage_batches", "train_stage",
     ],
 }  # fmt: skip
 # The order of reading: each module may import those before it, and `__init__` and
