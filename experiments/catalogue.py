@@ -24,7 +24,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         plain_recipe.PLAIN_RECIPE,
         plain_recipe.IMAGE_NORMALIZED,
         plain_recipe.ONE_PASS,
-        supervised.CLOSING_THE_GAP,
         permutation_invariant.PERMUTATION_TUNING,
         permutation_invariant.PERMUTATION_INVARIANT,
         supervised.ABLATION,
