@@ -105,7 +105,7 @@ def use_pad(exhibit: Locator) -> None:
 def use_playground(exhibit: Locator) -> None:
     exhibit.get_by_role("button", name="Train").click()
     exhibit.page.wait_for_function(
-        "/^Epoch ([4-9]\\d|\\d{3})/.test(document.querySelector('.ff-playground [role=status]')?.innerText)",
+        "/^(Epoch ([4-9]\\d|\\d{3})|Result)/.test(document.querySelector('.ff-playground [role=status]')?.innerText)",
         timeout=120_000,
     )
     pause = exhibit.get_by_role("button", name="Pause")

@@ -3,8 +3,9 @@
 
 import { TOY_2D } from "./data.mjs";
 import { make, makeButton } from "./dom.mjs";
-import { paintHistogram, paintImage, paintLabels, paintPlace, paintPlane, paintPoints } from "./paint.mjs";
-import { SHAPES, brief, goodnessText, percent, verdictText } from "./words.mjs";
+import { colored } from "./panels.mjs";
+import { paintArrows, paintHistogram, paintImage, paintLabels, paintPlace, paintPlane, paintPoints } from "./paint.mjs";
+import { SHAPES, brief, goodnessText, lengthsText, percent, verdictText } from "./words.mjs";
 
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {import("./worker.mjs").ArmView} ArmView */
@@ -22,15 +23,15 @@ function makeBars() {
   return { bars, element: make("div", { class: "ff-play-labels", "aria-hidden": "true" }, ...bars.map(({ item }) => item)) };
 }
 
-/** A layer: a small picture of what it says, the histogram of its goodness, and its figures. @param {number} k @param {boolean} is2d */
-function makeRow(k, is2d) {
+/** A layer: a small picture of what it says, the histogram of its goodness, and its figures. @param {number} k @param {boolean} is2d @param {boolean} bare without the picture */
+function makeRow(k, is2d, bare) {
   const picture = make("canvas", { "aria-hidden": "true" });
   const histogram = make("canvas", { "aria-hidden": "true" });
   const labels = makeBars();
   const [share, figures] = [make("b"), make("span", { class: "ff-play-figures" })];
   const heading = make("p", { class: "ff-play-heading" }, make("span", {}, `Layer ${k + 1} `, share), figures);
-  const element = make("div", { class: "ff-play-row" }, heading,
-    make("div", { class: "ff-play-picture" }, is2d ? picture : labels.element),
+  const element = make("div", { class: `ff-play-row${bare ? " ff-play-bare" : ""}` }, heading,
+    ...(bare ? [] : [make("div", { class: "ff-play-picture" }, is2d ? picture : labels.element)]),
     make("div", { class: "ff-play-histogram" }, histogram));
   return { element, picture, histogram, labels, share, figures };
 }
@@ -46,16 +47,25 @@ function makeTools(name, options, choose) {
 
 /** What goes in at the bottom, in the colours of the two passes. @param {string} what */
 function makeInput(what) {
-  return make("p", { class: "ff-play-input" }, `${what} with its `, make("span", { class: "ff-play-blue" }, "true label"), " or with a ",
-    make("span", { class: "ff-play-orange" }, "wrong one"));
+  return make("p", { class: "ff-play-input" }, `${what} with a `, colored("blue", "true"), " or ", colored("orange", "wrong"), " label");
+}
+
+const makeDigitCanvas = () =>
+  make("canvas", { width: 8, height: 8, class: "ff-play-digit", role: "img", "aria-label": "A digit that the net has not learnt from" });
+
+/** What layer 2 is given: a fan of arrows. */
+function makeArrows() {
+  const canvas = make("canvas", { role: "img" });
+  return { canvas, element: make("div", { class: "ff-play-arrows" },
+    make("p", {}, make("span", {}, "given to layer 2:"), " ", make("span", {}, "length, for eight digits")), canvas) };
 }
 
 export class Arm {
   /**
    * @param {Settings} settings
-   * @param {{ labels: number, lone: boolean, title: string, highlighted: number | "sum" | null, tell: Tell, say: (text: string) => void }} options
+   * @param {{ labels: number, lone: boolean, title: string, highlighted: number | "sum" | null, arrows: boolean, tell: Tell, say: (text: string) => void }} options
    */
-  constructor(settings, { labels, lone, title, highlighted, tell, say }) {
+  constructor(settings, { labels, lone, title, highlighted, arrows, tell, say }) {
     this.is2d = TOY_2D.includes(settings.data);
     this.lone = lone;
     this.labels = labels;
@@ -68,18 +78,27 @@ export class Arm {
     /** @type {{ across: number, up: number } | null} where it was last pressed or painted */ this.last = null;
     this.pinned = false;
     this.index = 0; // of the example
-    this.rows = Array.from({ length: settings.layers }, (_, k) => makeRow(k, this.is2d));
+    this.rows = Array.from({ length: settings.layers }, (_, k) => makeRow(k, this.is2d, arrows));
     this.sumShare = make("b");
     this.verdict = make("p", { class: "ff-play-verdict" });
-    const sum = this.is2d ? this.makePlane() : this.makeDigit();
-    const name = settings.layers > 1 ? "Sum of the layers " : "The layer ";
-    sum.prepend(make("p", { class: "ff-play-heading" }, make("span", {}, name, this.sumShare)));
-    const net = make("div", { class: "ff-play-net" }, ...this.rows.map(({ element }) => element).reverse(),
-      makeInput(this.is2d ? "a point" : "a digit"));
+    this.arrows = arrows ? makeArrows() : null;
+    const input = makeInput(this.is2d ? "a point" : "a digit");
+    const net = make("div", { class: "ff-play-net" }, ...this.rows.map(({ element }) => element).reverse(), input);
+    if (this.arrows) {
+      this.rows[0].element.before(this.arrows.element);
+      input.append((this.digit = makeDigitCanvas()));
+    }
     if (typeof highlighted === "number") this.rows[highlighted]?.element.classList.add("ff-play-focus");
     this.element = make("section", { class: "ff-play-arm", "aria-label": title || "The net" });
     if (title) this.element.append(make("h2", {}, title));
-    this.element.append(sum, net);
+    this.element.append(...(this.arrows ? [] : [this.makeSum(settings)]), net);
+  }
+
+  /** What the sum of the layers says. @param {Settings} settings */
+  makeSum({ layers }) {
+    const sum = this.is2d ? this.makePlane() : this.makeDigit();
+    sum.prepend(make("p", { class: "ff-play-heading" }, make("span", {}, layers > 1 ? "Sum of the layers " : "The layer ", this.sumShare)));
+    return sum;
   }
 
   makePlane() {
@@ -101,7 +120,7 @@ export class Arm {
   }
 
   makeDigit() {
-    this.digit = make("canvas", { width: 8, height: 8, class: "ff-play-digit", role: "img", "aria-label": "A digit that the net has not learnt from" });
+    this.digit = makeDigitCanvas();
     this.sumBars = makeBars();
     const sum = make("div", { class: "ff-play-sum" }, make("div", { class: "ff-play-seen" }, this.digit, this.sumBars.element), this.verdict);
     const another = makeButton({}, () => this.tell({ type: "example", index: (this.index += 1) }), "Another digit");
@@ -223,6 +242,10 @@ export class Arm {
     this.sumShare.textContent = percent(view.accuracy.sum);
     if (view.plane) this.showPlane(view, ink);
     if (view.example) this.showDigit(view);
+    if (view.lengths && this.arrows) {
+      paintArrows(this.arrows.canvas, view.lengths, ink);
+      this.arrows.canvas.setAttribute("aria-label", lengthsText(view.lengths));
+    }
     view.layers.forEach((layer, k) => this.showRow(view, layer, k, ink, running));
   }
 
@@ -237,9 +260,10 @@ export class Arm {
 
   /** @param {ArmView} view */
   showDigit({ example, fields }) {
-    if (!this.digit || !this.sumBars || !example) return;
+    if (!this.digit || !example) return;
     const { data, total, winner, trueLabel } = example;
     paintImage(this.digit, data, false);
+    if (!this.sumBars) return;
     paintLabels(this.sumBars.bars, total, winner, trueLabel);
     this.verdict.textContent = `A ${trueLabel}. The sum says ${winner}.`;
     this.fields?.forEach((canvas, k) => fields?.[k] && paintImage(canvas, fields[k], true));
@@ -251,9 +275,9 @@ export class Arm {
     const { settings, plane, example, probe } = view;
     if (plane) paintPlane(row.picture, plane.layers[k]);
     if (example) paintLabels(row.labels.bars, example.perLayer[k], example.chosen[k], example.trueLabel);
-    paintHistogram(row.histogram, layer, settings, marksOf(view, k), ink);
+    paintHistogram(row.histogram, layer, settings, this.lone || view.probe ? marksOf(view, k) : [], ink);
     row.share.textContent = percent(view.accuracy.layers[k]);
-    row.figures.textContent = probe ? goodnessText(settings.data, probe.perLayer[k]) : `loss ${layer.loss === null ? "–" : brief(layer.loss)}`;
+    row.figures.textContent = probe ? goodnessText(settings.data, probe.perLayer[k]) : layer.loss === null ? "untrained" : `loss ${brief(layer.loss)}`;
     row.element.classList.toggle("ff-play-learning", running && !view.trouble && view.learning.includes(k));
   }
 }

@@ -6,7 +6,8 @@
 // is of the same kind as what went in. tests/test_lab_golden.py holds these functions to PyTorch's numbers.
 
 /** @typedef {Float32Array | Float64Array} Numbers */
-/** @typedef {"none" | "rms" | "layernorm"} Normalization */
+/** @typedef {"none" | "rms" | "layernorm"} Rule what is done to a row */
+/** @typedef {Rule | "input"} Normalization of a net: one rule for all layers, or "rms" for its input and none above */
 /**
  * @typedef {object} Layer
  * @property {number} inputs
@@ -76,7 +77,7 @@ function meanSquare(row) {
 
 /**
  * Each says of a row what is to be subtracted from every number, and what the difference is divided by.
- * @type {Record<Normalization, (row: Numbers) => [shift: number, scale: number]>}
+ * @type {Record<Rule, (row: Numbers) => [shift: number, scale: number]>}
  */
 export const NORMALIZATIONS = {
   // As it comes: the length, which is the goodness of the layer below, goes on to the next.
@@ -91,11 +92,14 @@ export const NORMALIZATIONS = {
   },
 };
 
+/** The rule for what layer k is given. @param {Normalization} normalization @param {number} k @returns {Rule} */
+export const ruleAt = (normalization, k) => (normalization !== "input" ? normalization : k === 0 ? "rms" : "none");
+
 /**
  * A copy of x with every row of `inputs` numbers normalised.
  * @param {Numbers} x
  * @param {number} inputs
- * @param {Normalization} kind
+ * @param {Rule} kind
  * @returns {Numbers}
  */
 export function normalize(x, inputs, kind) {
@@ -135,7 +139,7 @@ export function activations({ inputs, units, weights, bias }, x) {
  * @returns {Numbers[]}
  */
 export function forward(net, x) {
-  return net.layers.map((layer) => (x = activations(layer, normalize(x, layer.inputs, net.normalization))));
+  return net.layers.map((layer, k) => (x = activations(layer, normalize(x, layer.inputs, ruleAt(net.normalization, k)))));
 }
 
 /**
@@ -176,7 +180,7 @@ export function overlay(x, inputs, y, labels, strength = 1) {
  * @param {Layer} layer
  * @param {Numbers} x
  * @param {number} labels
- * @param {Normalization} normalization
+ * @param {Rule} normalization
  * @param {number} [strength]
  * @returns {Numbers} row after row, and in it label after label, `units` numbers each
  */
@@ -210,8 +214,8 @@ export function firstLayerForEachLabel(layer, x, labels, normalization, strength
  * @returns {Numbers[]}
  */
 export function forwardForEachLabel({ layers, normalization }, x, labels, strength = 1) {
-  const first = firstLayerForEachLabel(layers[0], x, labels, normalization, strength);
-  const above = { layers: layers.slice(1), normalization };
+  const first = firstLayerForEachLabel(layers[0], x, labels, ruleAt(normalization, 0), strength);
+  const above = { layers: layers.slice(1), normalization: ruleAt(normalization, 1) };
   return [first, ...forward(above, first)];
 }
 

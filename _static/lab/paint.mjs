@@ -13,6 +13,8 @@ import { labelText } from "./words.mjs";
 export const LABEL_COLORS = [[0, 158, 115], [166, 107, 190], [184, 160, 0]]; // those of ffutils.plots that are not the passes'
 const [POSITIVE, NEGATIVE] = ["#2a86c8", "#d9600f"];
 const FONT = "12px system-ui, sans-serif";
+const ROOM = 15; // above a histogram's bars, for θ, and below them, for the axis
+const FARTHEST = 1.35; // the longest arrow that is drawn
 
 /** @param {HTMLCanvasElement} canvas */
 const contextOf = (canvas) => /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -123,14 +125,14 @@ function rule(context, ink, [x0, y0, x1, y1], dash = []) {
  */
 export function paintHistogram(canvas, { positive, negative, top }, settings, marks, ink) {
   const { context, width, height } = sheetOf(canvas);
-  const floor = height - 15;
+  const floor = height - ROOM;
   const tallest = Math.max(0.12, ...positive, ...negative);
   context.globalAlpha = 0.75;
   for (const [bins, color] of /** @type {[Float32Array, string][]} */ ([[positive, POSITIVE], [negative, NEGATIVE]])) {
     context.fillStyle = color;
     const wide = width / bins.length;
     bins.forEach((share, k) => {
-      const tall = (share / tallest) * (floor - 4);
+      const tall = (share / tallest) * (floor - ROOM);
       context.fillRect(k * wide, floor - tall, wide - 0.7, tall);
     });
   }
@@ -140,19 +142,68 @@ export function paintHistogram(canvas, { positive, negative, top }, settings, ma
   rule(context, ink, [0, floor, width, floor]);
   if (settings.loss === "logistic") {
     const at = (settings.theta / top) * width;
-    rule(context, ink, [at, 0, at, floor], [4, 3]);
-    context.fillText("θ", Math.min(at + 3, width - 9), 11);
+    rule(context, ink, [at, 2, at, floor], [4, 3]);
+    context.fillText("θ", Math.min(at + 4, width - 9), 11);
   }
-  context.fillText("0", 0, height - 3);
-  context.textAlign = "right";
-  context.fillText(`${top}+`, width, height - 3);
   context.textAlign = "center";
+  const taken = [4, width - 8];
   for (const [label, g] of marks) {
     const at = Math.min(width - 5, Math.max(5, (g / top) * width));
     rule(context, ink, [at, floor, at, floor + 4]);
+    if (taken.some((other) => Math.abs(other - at) < 15)) continue; // two texts in one place
     context.fillText(labelText(settings.data, label), at, height - 1);
+    taken.push(at);
   }
+  context.fillText("0", 4, height - 3);
+  context.textAlign = "right";
+  context.fillText(`${top}+`, width, height - 3);
   context.textAlign = "left";
+}
+
+// ---- Arrows
+
+/** @param {Sheet} sheet @param {string} color @param {{ from: [number, number], angle: number, far: number }} arrow */
+function paintArrow({ context }, color, { from: [x, y], angle, far }) {
+  const [across, up] = [Math.cos(angle), Math.sin(angle)];
+  const place = (/** @type {number} */ along, /** @type {number} */ aside) => /** @type {[number, number]} */ ([x + across * along + up * aside, y - up * along + across * aside]);
+  context.strokeStyle = context.fillStyle = color;
+  context.lineWidth = 1.8;
+  context.beginPath();
+  context.moveTo(x, y);
+  context.lineTo(...place(far - 5, 0));
+  context.stroke();
+  context.beginPath();
+  context.moveTo(...place(far, 0));
+  context.lineTo(...place(far - 8, 3.6));
+  context.lineTo(...place(far - 8, -3.6));
+  context.fill();
+}
+
+/**
+ * The lengths of vectors as a fan of arrows, each input's two side by side, and an arc at the length 1. The angles say nothing.
+ * @param {HTMLCanvasElement} canvas
+ * @param {import("./run.mjs").Lengths} lengths
+ * @param {string} ink
+ */
+export function paintArrows(canvas, { positive, negative }, ink) {
+  const sheet = sheetOf(canvas);
+  const { context, width, height } = sheet;
+  const from = /** @type {[number, number]} */ ([width / 2, height - 2]);
+  const unit = Math.min(width / 2, height - 3) / FARTHEST;
+  for (const [lengths, color, shift] of /** @type {[Float64Array, string, number][]} */ ([[negative, NEGATIVE, 0.68], [positive, POSITIVE, 0.32]])) {
+    lengths.forEach((length, k) => paintArrow(sheet, color, {
+      from, angle: Math.PI * (1 - (k + shift) / lengths.length), far: unit * Math.min(length, FARTHEST),
+    }));
+  }
+  context.strokeStyle = context.fillStyle = ink;
+  context.lineWidth = 1.5;
+  context.setLineDash([4, 3]);
+  context.beginPath();
+  context.arc(...from, unit, Math.PI, 0);
+  context.stroke();
+  context.setLineDash([]);
+  context.font = FONT;
+  context.fillText("1", from[0] + unit + 5, height - 3);
 }
 
 // ---- Small images, and the bars of the labels
@@ -206,7 +257,7 @@ function lastEpoch(epoch, least) {
  */
 export function paintCurve(canvas, series, { epoch, least, floor, chance, mark }, ink) {
   const { context, width, height } = sheetOf(canvas);
-  const [left, right, bottom, above] = [40, width - 8, height - 16, 6];
+  const [left, right, bottom, above] = [46, width - 56, height - 16, 6];
   const last = lastEpoch(epoch, least);
   const across = (/** @type {number} */ at) => left + (at / last) * (right - left);
   const up = (/** @type {number} */ share) => bottom - ((Math.max(floor, share) - floor) / (1 - floor)) * (bottom - above);
@@ -218,13 +269,11 @@ export function paintCurve(canvas, series, { epoch, least, floor, chance, mark }
   context.fillText("100\u00a0%", left - 4, above + 6);
   context.fillText(`epoch ${last}`, right, height - 3);
   context.textAlign = "left";
+  if (chance > floor) context.fillText("guessing", right + 4, up(chance) + 4, 52);
   context.fillText("0", left, height - 3);
   context.globalAlpha = 0.45;
   rule(context, ink, [left, up(1), right, up(1)], [1, 4]);
-  if (chance > floor) {
-    rule(context, ink, [left, up(chance), right, up(chance)], [1, 4]);
-    context.fillText("chance", left + 4, up(chance) - 3);
-  }
+  if (chance > floor) rule(context, ink, [left, up(chance), right, up(chance)], [1, 4]);
   if (mark !== null) rule(context, ink, [across(mark), above, across(mark), bottom], [1, 4]);
   context.globalAlpha = 1;
   for (const { values, dash, strong } of series) {

@@ -4,11 +4,12 @@
 import { make, makeButton } from "./dom.mjs";
 import { LESSONS, foundText } from "./lessons.mjs";
 import { CHOICES, NAMES, RESTARTING, sanitize } from "./settings.mjs";
-import { NAMES_TEXT, OFFERED } from "./words.mjs";
+import { NAMES_TEXT, OFFERED, captionText } from "./words.mjs";
 
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {import("./settings.mjs").Name} Name */
 /** @typedef {import("./lessons.mjs").Lesson} Lesson */
+/** @typedef {import("./lessons.mjs").Part} Part */
 /** @typedef {import("./worker.mjs").Speed} Speed */
 
 /**
@@ -29,7 +30,7 @@ export function makeSwitch(name, options, choose) {
 /** @param {{ train: () => void, step: () => void, reset: () => void, speed: (speed: Speed) => void, seed: () => void, describe: () => void, link: () => void }} acts */
 export function makeBar(acts) {
   const train = makeButton({ class: "ff-play-main" }, acts.train, "Loading…");
-  const speed = makeSwitch("Speed", [["slow", "slow", "One epoch a second"], ["normal", "normal", "Five epochs a second, twenty after the first thirty"], ["fast", "fast", "As fast as it can"]],
+  const speed = makeSwitch("Speed", [["slow", "slow", "One epoch a second"], ["normal", "normal", "Two epochs a second, then five, then twenty"], ["fast", "fast", "As fast as it can"]],
     (key) => {
       acts.speed(/** @type {Speed} */ (key));
       speed.press(key);
@@ -37,19 +38,46 @@ export function makeBar(acts) {
   speed.press("normal");
   const epoch = make("output", { class: "ff-play-epoch", "aria-live": "off" }, "epoch 0");
   const seed = makeButton({ title: "Another seed: other points, other initial weights" }, acts.seed, "⚄ seed 1");
-  const element = make("div", { class: "ff-play-bar" }, train,
-    makeButton({ title: "One step: one batch of fifty" }, acts.step, "Step"),
-    makeButton({ title: "Start again at epoch 0" }, acts.reset, "Reset"), epoch);
   const more = make("div", { class: "ff-play-more" }, speed.element, seed,
     makeButton({ title: "Say in words what the pictures show" }, acts.describe, "In words"),
     makeButton({ title: "Copy a link to these settings" }, acts.link, "Copy link"));
+  const opener = makeButton({ class: "ff-play-opener", "aria-expanded": "false" },
+    () => opener.setAttribute("aria-expanded", String(more.classList.toggle("ff-play-open"))), "More");
+  const element = make("div", { class: "ff-play-bar" }, train,
+    makeButton({ title: "One step: one batch of fifty" }, acts.step, "Step"),
+    makeButton({ title: "Start again at epoch 0" }, acts.reset, "Reset"), epoch, opener);
   return { element, more, train, epoch, seed };
 }
 
-/** The row of lessons. @param {(key: string) => void} choose */
+/** The lessons: a row of buttons, or where that is too wide a menu. @param {(key: string) => void} choose */
 export function makeLessons(choose) {
-  return makeSwitch("Lessons", [["", "Free play", "One net, and all its settings"], ...LESSONS.map(({ key, name, title }, k) =>
-    /** @type {[string, string, string]} */ ([key, `${k + 1} ${name}`, title]))], choose);
+  /** @type {[string, string, string][]} */
+  const options = [["", "Free play", "One net, and all its settings"],
+    ...LESSONS.map(({ key, name, title }, k) => /** @type {[string, string, string]} */ ([key, `${k + 1} ${name}`, title]))];
+  const row = makeSwitch("Lessons", options, choose);
+  const menu = make("select", { "aria-label": "Lesson" },
+    ...options.map(([key, text], k) => make("option", { value: key }, k ? `Lesson ${text}` : text)));
+  menu.addEventListener("change", () => choose(menu.value));
+  /** @param {string} key */
+  const press = (key) => {
+    row.press(key);
+    menu.value = key;
+  };
+  const focus = () => {
+    const shown = menu.offsetParent ? menu : /** @type {HTMLElement | null} */ (row.element.querySelector("[aria-pressed=true]"));
+    shown?.scrollIntoView({ block: "nearest" });
+    shown?.focus();
+  };
+  return { element: make("div", { class: "ff-play-lessons" }, row.element, menu), press, focus };
+}
+
+/** A text in the colour of a pass. @param {"blue" | "orange"} color @param {string} text */
+export const colored = (color, text) => make("span", { class: `ff-play-${color}` }, text);
+
+/** How to read the histograms. @param {HTMLElement} caption @param {Settings[]} arms of each run */
+export function showCaption(caption, arms) {
+  const [before, between, after] = captionText(arms);
+  caption.replaceChildren(before, colored("blue", "Blue (true label)"), between, colored("orange", "orange (wrong label)"), after);
 }
 
 /** @param {Name} name @param {(name: Name, value: string | number) => void} change */
@@ -85,24 +113,63 @@ export function makeSettings(change) {
 }
 
 /**
- * What stands there in a lesson: what to look for, the switch, what was found.
+ * What stands there in a lesson: the question, the numbers that are compared, and the answer once it may be seen. Nothing
+ * moves when that comes: all questions stand in one place, all answers in another, and one of each is shown.
  * @param {Lesson} lesson
- * @param {{ arm: (k: number) => void, next: () => void, free: () => void }} acts
+ * @param {{ arm: (k: number) => void, next: () => void, free: () => void, reveal: () => void, goOn: () => void }} acts
  */
 export function makeLessonPanel(lesson, acts) {
-  const arms = lesson.arms.slice(1).map(({ name }, k) => /** @type {[string, string]} */ ([String(k + 1), name]));
-  const choice = makeSwitch("On the right", arms, (key) => {
-    acts.arm(Number(key));
+  const number = LESSONS.indexOf(lesson) + 1;
+  const questions = lesson.parts.map(({ question }) => make("p", {}, question));
+  const answers = lesson.parts.flatMap((part, k) => [makeWait(part, acts.reveal), makeAnswer(part, lesson.parts[k + 1], acts.goOn)]);
+  const numbers = makeNumbers();
+  const question = make("div", { class: "ff-play-question" }, make("h2", {}, `${number}. ${lesson.title}`),
+    make("div", { class: "ff-play-stack" }, ...questions), ...makeChoice(lesson, acts.arm));
+  const result = make("div", { class: "ff-play-result" }, numbers.element, make("div", { class: "ff-play-stack" }, ...answers),
+    make("div", { class: "ff-play-tools" }, makeButton({ title: "The run on the right, with all settings" }, acts.free, "Play with it"),
+      ...(number < LESSONS.length ? [makeButton({ title: LESSONS[number].title }, acts.next, "Next lesson")] : [])));
+  /** @param {number} part @param {boolean} answered */
+  const show = (part, answered) => {
+    questions.forEach((one, k) => one.classList.toggle("ff-play-shown", k === part));
+    answers.forEach((one, k) => one.classList.toggle("ff-play-shown", k === 2 * part + Number(answered)));
+    result.classList.toggle("ff-play-answered", answered);
+  };
+  const focus = (/** @type {number} */ part) => answers[2 * part + 1].focus();
+  return { elements: [question, result], numbers, show, focus };
+}
+
+/** Until the answer may be seen. @param {Part} part @param {() => void} reveal */
+const makeWait = ({ until }, reveal) => make("div", { class: "ff-play-pending" },
+  make("p", {}, `The answer comes at epoch ${until}.`), makeButton({}, reveal, "Show the answer"));
+
+/** @param {Part} part @param {Part | undefined} next @param {() => void} goOn */
+const makeAnswer = (part, next, goOn) => make("div", { class: "ff-play-answer", tabindex: -1 },
+  make("p", { class: "ff-play-found" }, foundText(part)), make("p", {}, part.why),
+  ...(next?.button ? [makeButton({ class: "ff-play-main" }, goOn, next.button)] : []));
+
+/** Which run stands on the right, where there are several. @param {Lesson} lesson @param {(k: number) => void} act */
+function makeChoice({ arms }, act) {
+  if (arms.length < 3) return [];
+  const options = arms.slice(1).map(({ name }, k) => /** @type {[string, string]} */ ([String(k + 1), name]));
+  const choice = makeSwitch("On the right", options, (key) => {
+    act(Number(key));
     choice.press(key);
   });
   choice.press("1");
-  const live = make("p", { class: "ff-play-live" });
-  const number = LESSONS.indexOf(lesson) + 1;
-  const element = make("div", { class: "ff-play-lesson" },
-    make("h2", {}, `${number}. ${lesson.title}`), make("p", {}, lesson.look), live,
-    ...(arms.length > 1 ? [choice.element] : []),
-    make("p", { class: "ff-play-found" }, foundText(lesson)), make("p", {}, lesson.why),
-    make("div", { class: "ff-play-tools" }, makeButton({ title: "The run on the right, with all settings" }, acts.free, "Play with it"),
-      ...(number < LESSONS.length ? [makeButton({ title: LESSONS[number].title }, acts.next, "Next lesson")] : [])));
-  return { element, live };
+  return [choice.element];
+}
+
+/** The two numbers that a lesson compares, large. */
+function makeNumbers() {
+  const what = make("p", { class: "ff-play-what" });
+  const runs = [0, 1].map((k) => ({ share: make("b"), name: make("span"), dash: make("i", { class: `ff-play-dash ff-play-dash-${k}` }) }));
+  const note = make("p", { class: "ff-play-note" });
+  const element = make("div", { class: "ff-play-live" }, what,
+    make("div", { class: "ff-play-two" }, ...runs.map(({ share, name, dash }) => make("p", {}, share, " ", make("span", {}, dash, name)))), note);
+  /** @param {string} text @param {[share: string, name: string][]} pairs @param {string} further */
+  const show = (text, pairs, further) => {
+    [what.textContent, note.textContent] = [text, further];
+    pairs.forEach(([share, name], k) => ([runs[k].share.textContent, runs[k].name.textContent] = [share, name]));
+  };
+  return { element, show };
 }

@@ -4,11 +4,11 @@
 
 import { Arm } from "./arm.mjs";
 import { make, reducedMotion } from "./dom.mjs";
-import { LESSONS, findLesson, focusOf } from "./lessons.mjs";
-import { makeBar, makeLessonPanel, makeLessons, makeSettings } from "./panels.mjs";
+import { LESSONS, findLesson, focusOf, focusText } from "./lessons.mjs";
+import { makeBar, makeLessonPanel, makeLessons, makeSettings, showCaption } from "./panels.mjs";
 import { paintCurve } from "./paint.mjs";
 import { DEFAULTS, RESTARTING, fromAddress, toHash } from "./settings.mjs";
-import { describe, percent } from "./words.mjs";
+import { describe, percent, wrongText } from "./words.mjs";
 
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {import("./settings.mjs").Name} Name */
@@ -28,6 +28,8 @@ class Playground {
     /** @type {Settings} */ this.settings = { ...DEFAULTS };
     /** @type {Lesson | null} */ this.lesson = null;
     this.right = 1; // which of the lesson's arms stands on the right
+    this.part = 0; // of the lesson
+    this.answered = -1; // the last part whose answer may be seen
     /** @type {State} */ this.state = "loading";
     this.wanted = false; // the reader, or the page on arrival, wants it to run
     this.stayed = false; // the reader has paused it: nothing starts by itself
@@ -43,17 +45,18 @@ class Playground {
     this.lessons = makeLessons((key) => this.choose(findLesson(key)));
     this.status = make("p", { role: "status", class: "ff-play-status" });
     this.menus = makeSettings((name, value) => this.change(name, value));
+    this.caption = make("p", { class: "ff-play-caption" });
     this.stage = make("div", { class: "ff-play-arms" });
     this.side = make("div", { class: "ff-play-side" });
     this.curve = make("canvas", { role: "img", "aria-label": "Accuracy over epochs, on data that the net has not learnt from" });
     this.legend = make("p", { class: "ff-play-legend" });
-    /** @type {{ element: HTMLElement, live: HTMLElement } | null} of the lesson */ this.panel = null;
+    /** @type {ReturnType<typeof makeLessonPanel> | null} of the lesson */ this.panel = null;
     /** @type {Lesson | null} the lesson that the panel is of */ this.panelOf = null;
     this.touched = false; // the reader has pressed Train: nothing starts by itself any more
     element.replaceChildren(this.bar.element, this.bar.more, this.lessons.element, this.status, make("div", { class: "ff-play-stage" },
-      this.stage, this.side, make("div", { class: "ff-play-curve" }, this.curve, this.legend)));
+      this.caption, this.stage, this.side, make("div", { class: "ff-play-curve" }, this.curve, this.legend)));
     this.worker = this.makeWorker();
-    this.readAddress(location);
+    if (!this.readAddress(location)) this.lesson = findLesson(element.dataset.lesson ?? null);
     this.listen();
     this.start();
   }
@@ -79,8 +82,10 @@ class Playground {
     const labels = { blobs: 3, digits: 10 }[arms[0].data] ?? 2;
     this.arms = arms.map((settings, k) => new Arm(settings, {
       labels, lone: !this.lesson, title: names[k] ?? "", highlighted: this.lesson?.focus ?? null,
+      arrows: this.lesson?.arrows ?? false,
       tell: (message) => this.tell(message), say: (text) => this.say(text),
     }));
+    showCaption(this.caption, arms);
     this.stage.replaceChildren(...this.arms.map(({ element }) => element));
     this.element.classList.toggle("ff-play-twin", this.lesson !== null);
     this.lessons.press(this.lesson?.key ?? "");
@@ -89,11 +94,15 @@ class Playground {
       this.panel = null;
       if (this.menus.element.parentElement !== this.side) this.side.replaceChildren(this.menus.element);
       this.menus.show(this.settings);
-    } else if (this.panelOf !== this.lesson || !this.panel) {
-      this.panel = makeLessonPanel(this.lesson, {
-        arm: (k) => this.chooseRight(k), next: () => this.chooseNext(), free: () => this.playFreely(),
-      });
-      this.side.replaceChildren(this.panel.element);
+    } else {
+      if (this.panelOf !== this.lesson || !this.panel) {
+        this.panel = makeLessonPanel(this.lesson, {
+          arm: (k) => this.chooseRight(k), next: () => this.chooseNext(), free: () => this.playFreely(),
+          reveal: () => this.reveal(), goOn: () => this.goOnWithLesson(),
+        });
+        this.side.replaceChildren(...this.panel.elements);
+      }
+      this.panel.show(this.part, this.answered >= this.part);
     }
     this.panelOf = this.lesson;
     this.legend.replaceChildren(...this.seriesNames().map((name, k) => this.makeKey(name, k)));
@@ -111,17 +120,27 @@ class Playground {
     const { lesson, settings } = this;
     if (!lesson) return [settings];
     const base = { ...DEFAULTS, ...lesson.base, seed: settings.seed };
-    return [lesson.arms[0], lesson.arms[this.right]].map(({ change }) => ({ ...base, ...change }));
+    return this.armsShown().map(({ change }) => ({ ...base, ...change }));
+  }
+
+  /** The two of the lesson's arms that run. */
+  armsShown() {
+    return this.lesson ? [this.lesson.arms[0], this.lesson.arms[this.right]] : [];
   }
 
   armNames() {
-    return this.lesson ? [this.lesson.arms[0].name, this.lesson.arms[this.right].name] : [];
+    return this.armsShown().map(({ name }) => name);
+  }
+
+  armShorts() {
+    return this.armsShown().map(({ short }) => short);
   }
 
   /** Begin at epoch 0, and go on training if that was going on. @param {{ keepPoints?: boolean }} [options] */
   start({ keepPoints = false } = {}) {
     this.id += 1;
     [this.view, this.history] = [null, []];
+    [this.part, this.answered] = [0, -1];
     this.layOut();
     this.setState("loading");
     this.bar.epoch.textContent = "epoch 0";
@@ -131,7 +150,16 @@ class Playground {
 
   /** Where a run that goes on by itself pauses. */
   until() {
-    return this.lesson ? this.lesson.epochs : REST_AT;
+    return this.lesson ? this.lesson.parts[this.part].until : REST_AT;
+  }
+
+  /** Is that behind it? A lesson then goes on with its next part, if it has one. */
+  isPast() {
+    if (!this.view || this.view.epoch < this.until()) return false;
+    if (!this.lesson || this.part + 1 === this.lesson.parts.length) return true;
+    this.part += 1;
+    this.panel?.show(this.part, false);
+    return false;
   }
 
   /** @param {State} state */
@@ -148,8 +176,7 @@ class Playground {
     this.wanted = true;
     this.setState("running");
     if (!this.inSight || document.hidden) return;
-    const past = this.view && this.view.epoch >= this.until();
-    this.tell({ type: "play", until: past ? null : this.until() });
+    this.tell({ type: "play", until: this.isPast() ? null : this.until() });
   }
 
   pressTrain() {
@@ -210,8 +237,7 @@ class Playground {
   chooseNext() {
     const next = LESSONS[LESSONS.findIndex((lesson) => lesson === this.lesson) + 1] ?? null;
     this.choose(next);
-    this.lessons.element.querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
-    /** @type {HTMLElement | null} */ (this.lessons.element.querySelector("[aria-pressed=true]"))?.focus();
+    this.lessons.focus();
   }
 
   /** @param {number} k */
@@ -219,6 +245,22 @@ class Playground {
     this.right = k;
     this.goOn();
     this.start();
+  }
+
+  /** Show the answer before the run has ended. */
+  reveal() {
+    this.answer();
+    this.panel?.focus(this.part);
+  }
+
+  answer() {
+    this.answered = this.part;
+    this.panel?.show(this.part, true);
+  }
+
+  goOnWithLesson() {
+    this.bar.train.focus();
+    this.pressTrain();
   }
 
   playFreely() {
@@ -285,11 +327,11 @@ class Playground {
     this.say(`The playground stopped: ${why}.`);
   }
 
-  /** @param {View | { type: "failed", id: number, message: string } | { type: "wrong", id: number, index: number, trueLabel: number | null }} data */
+  /** @param {View | { type: "failed", id: number, message: string } | { type: "wrong", id: number, found: { trueLabel: number, winner: number } | null }} data */
   hear(data) {
     if (data.id !== this.id) return; // of a run that is gone
     if (data.type === "failed") this.fail(data.message);
-    else if (data.type === "wrong") this.say(data.index < 0 ? "It gets all of them right." : "This one it gets wrong.");
+    else if (data.type === "wrong") this.say(wrongText(this.armSettings()[0].data, data.found));
     else this.receive(data);
   }
 
@@ -307,10 +349,11 @@ class Playground {
       this.wanted = false;
       this.setState("paused");
       this.asked = true;
+      this.answer();
     }
     if (this.asked && !view.playing && this.state !== "running") {
       this.asked = false;
-      this.say(this.lesson ? `Paused at epoch ${view.epoch}. ${this.compare(view, this.lesson)}` : describe(view, [], false));
+      this.say(this.lesson ? this.pausedText(view, this.lesson) : describe(view, [], false));
     }
     if (this.drawing) return;
     this.drawing = true;
@@ -349,22 +392,35 @@ class Playground {
     this.bar.epoch.textContent = `epoch ${view.epoch}`;
     view.arms.forEach((arm, k) => this.arms[k].show(arm, ink, this.state === "running"));
     this.showCurve(view, ink);
-    if (this.panel && this.lesson) this.panel.live.textContent = this.compare(view, this.lesson);
+    if (this.panel && this.lesson) this.panel.numbers.show(...this.compare(view, this.lesson));
     this.tell({ type: "shown" });
   }
 
-  /** The two numbers that the lesson is about. @param {View} view @param {Lesson} lesson */
-  compare({ arms, difference }, { key, focus }) {
-    if (key === "isolation") return `The weights of the two layers 1 differ by ${difference}.`;
-    const what = focus === "sum" ? "The sum" : `Layer ${focus + 1}`;
-    const [left, right] = arms.map(({ accuracy }) => percent(focusOf(accuracy, focus)));
-    return `${what}: ${left} left, ${right} right.`;
+  /**
+   * What the lesson is about: a text, the two numbers with the names of their runs, and what else there is to say.
+   * @param {View} view
+   * @param {Lesson} lesson
+   * @returns {[text: string, pairs: [string, string][], further: string]}
+   */
+  compare({ arms, epoch, ended, difference }, lesson) {
+    const { key, focus } = lesson;
+    const shorts = this.armShorts();
+    const pairs = arms.map(({ accuracy }, k) => /** @type {[string, string]} */ ([percent(focusOf(accuracy, focus)), shorts[k]]));
+    const further = key === "isolation" ? `The weights of the two layers 1 differ by ${difference}.` : "";
+    return [`${ended ? "Result" : `Epoch ${epoch}`}. ${focusText(lesson, this.part)} names rightly`, pairs, further];
+  }
+
+  /** @param {View} view @param {Lesson} lesson */
+  pausedText(view, lesson) {
+    const [text, pairs, further] = this.compare(view, lesson);
+    if (further) return `${view.ended ? "Result" : `Epoch ${view.epoch}`}. ${further}`;
+    return `${text} ${pairs.map(([share, name]) => `${share} (${name})`).join(" and ")}.`;
   }
 
   seriesNames() {
     if (this.lesson) {
       const { focus } = this.lesson;
-      return this.armNames().map((name) => `${focus === "sum" ? "sum" : `layer ${focus + 1}`}: ${name}`);
+      return this.armShorts().map((name) => `${focus === "sum" ? "sum" : `layer ${focus + 1}`}, ${name}`);
     }
     const { layers } = this.settings;
     return layers === 1 ? ["the layer"] : ["sum", ...Array.from({ length: layers }, (_, k) => `layer ${k + 1}`)];
@@ -386,8 +442,8 @@ class Playground {
     }));
     const { labels } = view.arms[0];
     paintCurve(this.curve, series, {
-      epoch: view.epoch, least: this.lesson?.epochs ?? 30, floor: this.lesson?.floor ?? (labels === 10 ? 0 : 0.4), chance: 1 / labels,
-      mark: this.lesson && this.lesson.measuredAt < this.lesson.epochs ? this.lesson.measuredAt : null,
+      epoch: view.epoch, least: this.lesson?.parts[0].until ?? 30, floor: this.lesson?.floor ?? (labels === 10 ? 0 : 0.4), chance: 1 / labels,
+      mark: this.lesson?.parts[0].measuredAt ?? null,
     }, ink);
   }
 

@@ -2,7 +2,7 @@
 // One run of the playground: its data, its net, a step, and what can be measured of it. No worker and no page in here.
 
 import { TOY_2D, makeGrid, makeToy2d, readDigits } from "./data.mjs";
-import { labelGoodnessPerLayer, overlay, predict, summed } from "./ff.mjs";
+import { forward, goodness, labelGoodnessPerLayer, normalize, overlay, predict, ruleAt, summed } from "./ff.mjs";
 import { NEGATIVE_LABELS, goodnessOf, makeNet, seeded, trainBatch } from "./train.mjs";
 
 export const BATCH = 50;
@@ -189,6 +189,26 @@ export function measure(run) {
 
 /** @param {Run} run */
 export const accuracy = (run) => measure(run).accuracy;
+
+/** @typedef {{ positive: Float64Array, negative: Float64Array }} Lengths */
+
+/**
+ * The root mean square of what layer 2 is given, for the first `count` of the test set on a positive and a negative pass.
+ * @param {Run} run
+ * @param {number} count
+ * @returns {Lengths}
+ */
+export function lengthsForLayer2(run, count) {
+  const { net, test, inputs, labels } = run;
+  const [first, second] = net.layers;
+  /** @param {Uint8Array} y */
+  const lengths = (y) => {
+    const x = overlay(test.x.subarray(0, count * inputs), inputs, y.subarray(0, count), labels);
+    const [h] = forward({ layers: [first], normalization: net.normalization }, x);
+    return goodness(normalize(h, second.inputs, ruleAt(net.normalization, 1)), second.inputs).map(Math.sqrt);
+  };
+  return { positive: lengths(test.y), negative: lengths(testNegatives(run)) };
+}
 
 /** @param {Float64Array} scores @param {number} labels @param {number} layers @returns {Colors} */
 function colorsOf(scores, labels, layers) {

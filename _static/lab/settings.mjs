@@ -23,7 +23,7 @@
 /** @type {Partial<Record<Name, string[]>>} */
 export const CHOICES = {
   data: ["blobs", "moons", "circles", "xor", "spirals", "digits"],
-  norm: ["none", "rms", "layernorm"],
+  norm: ["none", "input", "rms", "layernorm"],
   goodness: ["squares", "rms", "abs"],
   positive: ["high", "low"],
   loss: ["logistic", "pair"],

@@ -3,7 +3,7 @@
 // A batch of n rows is one Float64Array, row after row. tests/test_lab_golden.py holds every function to PyTorch's
 // numbers. Nothing in here is ever handed down from a layer to the one below it: look for it.
 
-import { activations, goodness as meanSquares, labelGoodnessPerLayer, normalize } from "./ff.mjs";
+import { activations, goodness as meanSquares, labelGoodnessPerLayer, normalize, ruleAt } from "./ff.mjs";
 
 /** @typedef {import("./ff.mjs").Numbers} Numbers */
 /** @typedef {import("./ff.mjs").Normalization} Normalization */
@@ -189,18 +189,19 @@ export const OPTIMIZERS = {
 };
 
 /**
- * One step of one layer of a net: two forward passes, a loss of its own, an update of its own. Returns its activations
+ * One step of a net's layer k: two forward passes, a loss of its own, an update of its own. Returns its activations
  * before the update, which is what the layer above is given, and the goodness of its rows, without a sign.
  * @param {Net} net
- * @param {Layer} layer
+ * @param {number} k
  * @param {Numbers} positive
  * @param {Numbers} negative
  * @param {TrainOptions} options
  * @returns {Trained}
  */
-export function trainLayer({ normalization, goodness: kind = "squares", sign = 1 }, layer, positive, negative, options) {
+export function trainLayer({ layers, normalization, goodness: kind = "squares", sign = 1 }, k, positive, negative, options) {
   const { loss, threshold, scale, optimizer = "adam", lr } = options;
-  const inputs = [positive, negative].map((x) => normalize(x, layer.inputs, normalization));
+  const layer = layers[k];
+  const inputs = [positive, negative].map((x) => normalize(x, layer.inputs, ruleAt(normalization, k)));
   const h = inputs.map((input) => /** @type {Float64Array} */ (activations(layer, input)));
   const g = h.map((one) => GOODNESS[kind].of(one, layer.units));
   const [judgedPositive, judgedNegative] = sign === 1 ? g : g.map((one) => one.map((value) => -value));
@@ -227,12 +228,12 @@ export function trainBatch(net, positive, negative, layerIndices, options) {
   for (let k = 0; k <= Math.max(...layerIndices); k++) {
     const layer = net.layers[k];
     if (layerIndices.includes(k)) {
-      const result = trainLayer(net, layer, positive, negative, options);
+      const result = trainLayer(net, k, positive, negative, options);
       results.push(result);
       ({ positive, negative } = result);
     } else {
       [positive, negative] = [positive, negative].map((x) =>
-        activations(layer, normalize(x, layer.inputs, net.normalization)));
+        activations(layer, normalize(x, layer.inputs, ruleAt(net.normalization, k))));
     }
   }
   return results;

@@ -15,7 +15,7 @@ export const NAMES_TEXT = {
   layers: ["Layers"],
   width: ["Units"],
   seed: ["Seed"],
-  norm: ["Lengths", { none: "as they come", rms: "scaled to 1", layernorm: "LayerNorm" }],
+  norm: ["Lengths", { none: "as they come", input: "only input’s 1", rms: "scaled to 1", layernorm: "LayerNorm" }],
   goodness: ["Goodness", { squares: "mean square", rms: "root mean square", abs: "mean |h|" }],
   positive: ["Positive data", { high: "above θ", low: "below θ" }],
   loss: ["Loss", { logistic: "logistic", pair: "pair" }],
@@ -78,8 +78,28 @@ export function describe({ epoch, arms }, names = [], whole = true) {
   return sentences.join(" ");
 }
 
-/** The goodness of the labels, one after the other. @param {string} data @param {number[]} values */
-export const goodnessText = (data, values) => values.map((g, label) => `${labelText(data, label)}\u00a0${g.toFixed(2)}`).join("  ");
+/** The goodness of the labels, one after the other, with a space that is not squeezed. @param {string} data @param {number[]} values */
+export const goodnessText = (data, values) => values.map((g, label) => `${labelText(data, label)}\u00a0${g.toFixed(2)}`).join("\u2003");
+
+/** What is shown of an input that the net gets wrong. @param {string} data @param {{ trueLabel: number, winner: number } | null} found */
+export const wrongText = (data, found) =>
+  (found ? `This ${labelText(data, found.trueLabel)} it calls ${TOY_2D.includes(data) ? "" : "a "}${labelText(data, found.winner)}.` : "It gets all of them right.");
+
+/** The lengths that are drawn as arrows. @param {import("./run.mjs").Lengths} lengths */
+export function lengthsText({ positive, negative }) {
+  const range = (/** @type {Float64Array} */ lengths) => `${Math.min(...lengths).toFixed(2)} to ${Math.max(...lengths).toFixed(2)}`;
+  return `Length of what layer 2 is given: ${range(positive)} with the true label, ${range(negative)} with a wrong one.`;
+}
+
+/** How to read the histograms: what stands before, between and after "Blue (true label)" and "orange (wrong label)". @param {Settings[]} arms of each run */
+export function captionText([first, second = first]) {
+  const mean = { squares: "mean square", rms: "root mean square", abs: "mean absolute value" }[first.goodness];
+  const before = `Goodness = ${mean} of activations. `;
+  if (first.loss === "pair") return [before, " should end right of ", "."];
+  if (first.positive !== second.positive) return [before, " and ", " should end on different sides of θ."];
+  const [blue, orange] = first.positive === "high" ? ["right", "left"] : ["left", "right"];
+  return [before, ` should end ${blue} of θ, `, ` ${orange}.`];
+}
 
 /** What the net says of a point. @param {string} data @param {{ total: number[], winner: number }} verdict */
 export const verdictText = (data, { total, winner }) => `Here the sum says ${labelText(data, winner)}: ${goodnessText(data, total)}`;

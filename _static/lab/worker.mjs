@@ -4,16 +4,18 @@
 
 import { TOY_2D } from "./data.mjs";
 import {
-  addPoint, applySettings, clearPoints, difference, example, learning, makeRun, measure, movePoint, nextWrong, plane,
-  removePoint, step, verdictAt,
+  addPoint, applySettings, clearPoints, difference, example, learning, lengthsForLayer2, makeRun, measure, movePoint, nextWrong,
+  plane, removePoint, step, verdictAt,
 } from "./run.mjs";
 
 const SLICE = 12; // milliseconds of training between two looks at the messages
 const SIDE = 44; // of the grid on which the plane is coloured
 const BINS = 40;
 const MOST_POINTS = 1200;
+const ARROWS = 8; // inputs of the test set whose lengths are drawn
 
 /** @typedef {import("./run.mjs").Run} Run */
+/** @typedef {ReturnType<typeof measure>} Measured */
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {"slow" | "normal" | "fast"} Speed */
 /** @typedef {{ top: number, loss: number | null, positive: Float32Array, negative: Float32Array, above: [number, number] }} LayerView */
@@ -30,6 +32,7 @@ const MOST_POINTS = 1200;
  * @property {Points} [points]
  * @property {ReturnType<typeof verdictAt>} [probe]
  * @property {ReturnType<typeof example>} [example]
+ * @property {import("./run.mjs").Lengths} [lengths] of what layer 2 is given
  * @property {Float64Array[]} [fields] the weights of the first layer's first units
  */
 /** @typedef {{ type: "view", id: number, epoch: number, steps: number, playing: boolean, ended: boolean, arms: ArmView[], difference: number | null }} View */
@@ -53,6 +56,7 @@ export function histogram(values, top) {
 export function pace(speed, epoch) {
   if (speed === "fast") return Infinity;
   if (speed === "slow") return 1;
+  if (epoch < 5) return 2;
   return epoch < 30 ? 5 : 20;
 }
 
@@ -67,6 +71,7 @@ const state = {
   /** @type {Speed} */ speed: "normal",
   playing: false,
   waiting: false, // for the page to have drawn the last view
+  viewDue: 0, // when the next view may be made: at most half of the time goes into views
   ended: false,
   index: 0,
   /** @type {Place} */ probe: null,
@@ -91,19 +96,28 @@ function growTop(old, passes, { loss, theta }) {
   return top;
 }
 
-/** @param {Run} run @param {number} number which run it is @returns {ArmView} */
-function viewOf(run, number) {
+/** The axes of all histograms. A layer has the same one in both runs of a lesson, unless their thresholds differ. @param {Measured[]} measured */
+function growTops(measured) {
+  const { runs, tops } = state;
+  measured.forEach(({ positive, negative }, number) =>
+    positive.forEach((_, k) => (tops[number][k] = growTop(tops[number][k], [positive[k], negative[k]], runs[number].settings))));
+  if (runs.length < 2 || runs[0].settings.theta !== runs[1].settings.theta) return;
+  const [shared, other] = tops;
+  shared.slice(0, other.length).forEach((top, k) => (shared[k] = other[k] = Math.max(top, other[k])));
+}
+
+/** @param {Run} run @param {number[]} tops @param {Measured} measured @returns {ArmView} */
+function viewOf(run, tops, { accuracy, positive, negative }) {
   const { settings, net, labels } = run;
-  const { accuracy, positive, negative } = measure(run);
-  const layers = net.layers.map((_, k) => {
-    const top = (state.tops[number][k] = growTop(state.tops[number][k], [positive[k], negative[k]], settings));
+  const layers = tops.map((top, k) => {
     const above = (/** @type {Float64Array} */ values) => values.reduce((n, v) => n + (v > settings.theta ? 1 : 0), 0) / values.length;
     return {
       top, loss: run.losses[k], positive: histogram(positive[k], top), negative: histogram(negative[k], top),
       above: /** @type {[number, number]} */ ([above(positive[k]), above(negative[k])]),
     };
   });
-  const shared = { settings, labels, accuracy, layers, learning: learning(run), trouble: run.trouble };
+  const lengths = layers.length > 1 ? lengthsForLayer2(run, ARROWS) : undefined;
+  const shared = { settings, labels, accuracy, layers, lengths, learning: learning(run), trouble: run.trouble };
   if (!TOY_2D.includes(settings.data)) return { ...shared, example: example(run, state.index), fields: fieldsOf(run) };
   const { x, y, inputs } = run.train;
   return {
@@ -119,16 +133,21 @@ function fieldsOf({ net, inputs, labels }) {
 }
 
 function postView() {
+  const began = performance.now();
   const { id, runs, playing, ended } = state;
   const [{ epoch, steps }] = runs;
   const [a, b] = runs;
   const alike = b && a.net.layers[0].weights.length === b.net.layers[0].weights.length;
+  const measured = runs.map(measure);
+  growTops(measured);
+  const arms = runs.map((run, k) => viewOf(run, state.tops[k], measured[k]));
   /** @type {View} */
   const view = {
-    type: "view", id, epoch, steps, playing, ended, arms: runs.map(viewOf), difference: alike ? difference(a, b, 0) : null,
+    type: "view", id, epoch, steps, playing, ended, arms, difference: alike ? difference(a, b, 0) : null,
   };
   postMessage(view);
   state.waiting = true;
+  state.viewDue = 2 * performance.now() - began;
 }
 
 /** @param {unknown} error */
@@ -170,7 +189,7 @@ function work() {
   if (!state.playing || state.runs.length === 0) return;
   try {
     train();
-    if (!state.waiting || !state.playing) postView();
+    if ((!state.waiting && performance.now() >= state.viewDue) || !state.playing) postView();
   } catch (error) {
     failed(error);
   }
@@ -244,12 +263,15 @@ const TASKS = {
     const run = state.runs.at(-1);
     if (!run) return;
     const index = nextWrong(run, state.index);
-    if (index >= 0) {
-      state.index = index;
-      const at = index * run.inputs + run.labels;
-      if (TOY_2D.includes(run.settings.data)) state.probe = { across: run.test.x[at], up: run.test.x[at + 1] };
+    if (index < 0) {
+      postMessage({ type: "wrong", id: state.id, found: null });
+      return;
     }
-    postMessage({ type: "wrong", id: state.id, index, trueLabel: index < 0 ? null : run.test.y[index], at: state.probe });
+    state.index = index;
+    const at = index * run.inputs + run.labels;
+    if (TOY_2D.includes(run.settings.data)) state.probe = { across: run.test.x[at], up: run.test.x[at + 1] };
+    const { trueLabel, winner } = example(run, index);
+    postMessage({ type: "wrong", id: state.id, found: { trueLabel, winner } });
     if (!state.playing) postView();
   },
   add: ({ label, across, up }) => editPoints((run) => run.train.y.length < MOST_POINTS && addPoint(run, label, across, up)),

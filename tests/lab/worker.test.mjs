@@ -11,7 +11,8 @@ test("a run without a speed limit takes its next step, also where the clock has 
 
 test("else as many steps are due as the time brings", () => {
   assert.equal(stepsDue(500, pace("slow", 3) * 20), 10);
-  assert.equal(stepsDue(500, pace("normal", 3) * 20), 50);
+  assert.equal(stepsDue(500, pace("normal", 3) * 20), 20);
+  assert.equal(stepsDue(500, pace("normal", 10) * 20), 50);
   assert.equal(stepsDue(500, pace("normal", 40) * 20), 200);
   assert.equal(stepsDue(0, pace("slow", 3) * 20), 0);
 });

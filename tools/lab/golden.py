@@ -30,6 +30,7 @@ WIDTHS = [14, 8, 7, 6]  # ten inputs for the label, four for the data
 ROWS, STEPS = 6, 25
 NORMALIZATIONS = {
     "none": lambda h: h,
+    "input": lambda h: h,  # of the layers above the first, which has the book's
     "rms": normalize,
     "layernorm": lambda h: layer_norm(h, h.shape[1:]),
 }
@@ -81,6 +82,8 @@ def make_net(inputs, normalization, goodness="squares", sign=1):
         normalize=NORMALIZATIONS[normalization],
         goodness=lambda h: sign * GOODNESS[goodness](h),
     ).double()
+    if normalization == "input":
+        net.layers[0].normalize = normalize
     with torch.no_grad():
         for layer, values in zip(net.layers, inputs["layers"], strict=True):
             layer.weight.copy_(torch.tensor(values["weights"]).view_as(layer.weight))
@@ -192,6 +195,7 @@ def build(inputs):
         ("rms", "pair", in_turn),
         ("layernorm", "logistic", in_turn),
         ("none", "pair", everything),
+        ("input", "logistic", in_turn),
     ]:
         net, losses = train_run(inputs, x, y, normalization, loss, "adam", turns, STEPS)
         result["runs"].append(
