@@ -53,7 +53,7 @@ export const LESSONS = [
         measuredAt: 20,
         measured: [[65, 85], [0, 18]],
         found: ([left, right]) => `With five seeds, the untrained layer 2 names ${left} of the digits rightly with lengths as they come, ${right} with lengths scaled to 1 (guessing: 10\u00a0%).`,
-        why: "See the arrows: goodness is their squared length, so layer 1 makes blue long, orange short. Random weights copy that answer: longer input, more goodness. Such a layer need not learn. With equal lengths, there is nothing to copy.",
+        why: "See the arrows: goodness is their squared length, so layer 1 makes blue long, orange short. Random weights copy that answer: longer input, more goodness. It is right without learning. With equal lengths, there is nothing to copy.",
       },
       {
         button: "Now train layer 2",
