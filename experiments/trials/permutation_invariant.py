@@ -26,7 +26,7 @@ PERMUTATION_TUNING = Experiment(
     },
     seeds=(0,),
     stages=("validation",),
-    core_hours=0.1,
+    core_hours=0.35,
 )
 
 PERMUTATION_INVARIANT = Experiment(
@@ -42,5 +42,5 @@ PERMUTATION_INVARIANT = Experiment(
     },
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
-    core_hours=0.8,
+    core_hours=0.9,
 )  # fmt: skip
