@@ -55,7 +55,7 @@ const makeDigitCanvas = () =>
 
 /** What layer 2 is given: a fan of arrows. */
 function makeArrows() {
-  const canvas = make("canvas", { role: "img" });
+  const canvas = make("canvas", { role: "img", "aria-label": "Lengths that layer 2 is given" });
   return { canvas, element: make("div", { class: "ff-play-arrows" },
     make("p", {}, make("span", {}, "given to layer 2:"), " ", make("span", {}, "length, for eight digits")), canvas) };
 }
