@@ -569,7 +569,7 @@ def test_what_layer_2_is_given_is_drawn(watch):
 
 
 def test_a_page_may_begin_with_a_lesson(watch):
-    """By an attribute; an address still comes first."""
+    """As the chapter does; an address still comes first."""
     watched = watch()
     text = (ROOT / BARE).read_text("utf-8")
     text = text.replace('class="ff-playground', 'data-lesson="lengths" class="ff-playground')  # fmt: skip
