@@ -121,12 +121,10 @@ class FastTrial(NetTrial):
 
     @torch.no_grad()
     def errors(self, split):
-        if isinstance(self.net, BroadcastNet):
-            per_layer = broadcast_goodness_per_layer(self.net, split.images)
-            return judge(layer_scores(per_layer), split.labels)
-        if isinstance(self.net, nn.ModuleList):
-            per_layer = scores_of_nets(self.net, split.images)
-            return judge(layer_scores(per_layer), split.labels)
+        if isinstance(self.net, FFNet):
+            return super().errors(split)
         if isinstance(self.net, MLP):
             return judge({"output layer": self.net(split.images)}, split.labels)
-        return super().errors(split)
+        every = isinstance(self.net, BroadcastNet)
+        scores_of = broadcast_goodness_per_layer if every else scores_of_nets
+        return judge(layer_scores(scores_of(self.net, split.images)), split.labels)

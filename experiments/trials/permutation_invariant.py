@@ -1,9 +1,9 @@
 """Chapter 06: nothing but dropped pixels against overfitting, three layers of 1000.
 
 No method knows that pixels have neighbours: with the pixels shuffled, all would be as
-good. Forward-Forward has one setting: the share that an earlier run had chosen on the
-validation split, and the rate of `affine`. Backpropagation has the best of four. The
-negatives of Forward-Forward are hard for the whole net.
+good. Forward-Forward has one setting, with the learning rate of `affine`;
+backpropagation has the best of four. The negatives of Forward-Forward are hard for the
+whole net.
 """
 
 from experiments.experiment import Experiment
