@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
@@ -256,6 +256,47 @@ def test_class_names_of_numpy_are_refused_with_advice(tmp_path):
 
 
 # ---- The chapter
+
+
+def defined_by_the_chapter(*names):
+    """The chapter's functions of those names, each from the cell that defines it."""
+    cells = code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb"))
+    space = {"np": np, "pad": pad, "Image": Image}
+    space |= {"ImageFilter": ImageFilter, "ImageOps": ImageOps}
+    for name in names:
+        (cell,) = [source(c) for c in cells if f"def {name}(" in source(c)]
+        exec(cell[cell.index(f"def {name}(") :], space)
+    return [space[name] for name in names]
+
+
+@pytest.mark.parametrize("place", [(20, 30), (200, 120), (250, 20)])
+def test_a_photographed_digit_is_cut_out_scaled_and_centred(place):
+    ink_of, crop_to_ink, centre = defined_by_the_chapter(
+        "ink_of", "crop_to_ink", "centre"
+    )
+    photo = Image.linear_gradient("L").resize((320, 240)).point(lambda v: 130 + v // 3)
+    photo = photo.convert("RGB")
+    x, y = place  # a seven in dark blue ink
+    ImageDraw.Draw(photo).line(
+        [(x, y), (x + 40, y), (x + 15, y + 80)], fill=(30, 40, 90), width=9
+    )
+    ink = ink_of(photo)
+    assert ink.shape == (240, 320) and ink.min() == 0 and ink.max() == 1
+    assert 300 < (ink > 0).sum() < 2000  # the strokes alone, not the paper
+    box = crop_to_ink(ink)
+    assert max(box.shape) == 20 and min(box.shape) > 5
+    digit = centre(box)
+    assert digit.shape == (28, 28) and digit.dtype == np.float32
+    for axis in (0, 1):
+        middle = np.average(np.arange(28), weights=digit.sum(1 - axis))
+        assert abs(middle - 13.5) <= 0.5
+
+
+def test_rows_are_scaled_by_the_training_values_and_kept_inside():
+    (prepare_rows,) = defined_by_the_chapter("prepare_rows")
+    low, high = torch.tensor([0.0, 10.0]), torch.tensor([2.0, 20.0])
+    rows = prepare_rows(torch.tensor([[1.0, 15.0], [-1.0, 30.0]]), low, high, 3)
+    assert rows.tolist() == [[0, 0, 0, 0.5, 0.5], [0, 0, 0, 0, 1]]
 
 
 def test_the_chapter_goes_on_without_fashion_mnist(monkeypatch, tmp_path):
