@@ -72,7 +72,7 @@ def test_the_golden_cases_differ_from_one_another():
         if a is not b
     )
     layers = [case["layers"] for case in STORED["steps"]]
-    assert len(layers) == 4 * 4 * 2
+    assert len(layers) == 5 * 4 * 2
     # A layer's first step with Adam is all but lr · sign(gradient), so two losses may
     # agree on most weights.
     assert all(

@@ -5,7 +5,7 @@ import { TOY_2D } from "./data.mjs";
 import { make, makeButton } from "./dom.mjs";
 import { colored } from "./panels.mjs";
 import { paintArrows, paintHistogram, paintImage, paintLabels, paintPlace, paintPlane, paintPoints } from "./paint.mjs";
-import { SHAPES, brief, goodnessText, lengthsText, percent, verdictText } from "./words.mjs";
+import { SHAPES, brief, goodnessText, lengthsName, lengthsText, percent, verdictText } from "./words.mjs";
 
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {import("./worker.mjs").ArmView} ArmView */
@@ -20,11 +20,11 @@ function makeBars() {
     const fill = make("b");
     return { fill, item: make("span", {}, make("i", {}, fill), String(label)) };
   });
-  return { bars, element: make("div", { class: "ff-play-labels", "aria-hidden": "true" }, ...bars.map(({ item }) => item)) };
+  return { bars, element: make("div", { class: "ff-play-labels", "aria-hidden": "true", title: "Goodness with each of the ten labels: most wins" }, ...bars.map(({ item }) => item)) };
 }
 
-/** A layer: a small picture of what it says, the histogram of its goodness, and its figures. @param {number} k @param {boolean} is2d @param {boolean} bare without the picture */
-function makeRow(k, is2d, bare) {
+/** A layer: a small picture of what it says, the histogram of its goodness, and its figures. @param {number} k @param {boolean} is2d @param {boolean} [bare] without the picture */
+function makeRow(k, is2d, bare = false) {
   const picture = make("canvas", { "aria-hidden": "true" });
   const histogram = make("canvas", { "aria-hidden": "true" });
   const labels = makeBars();
@@ -53,19 +53,23 @@ function makeInput(what) {
 const makeDigitCanvas = () =>
   make("canvas", { width: 8, height: 8, class: "ff-play-digit", role: "img", "aria-label": "A digit that the net has not learnt from" });
 
-/** What layer 2 is given: a fan of arrows. */
-function makeArrows() {
+/** What layer 2 is given: a fan of arrows, and a slider for what is kept of their lengths. @param {(kept: number) => void} keep */
+function makeArrows(keep) {
   const canvas = make("canvas", { role: "img", "aria-label": "Lengths that layer 2 is given" });
-  return { canvas, element: make("div", { class: "ff-play-arrows" },
-    make("p", {}, make("span", {}, "given to layer 2:"), " ", make("span", {}, "length, for eight digits")), canvas) };
+  const slider = make("input", { type: "range", min: 0, max: 1, step: 0.05, disabled: "", "aria-label": "What layer 2 is given of layer 1's lengths" });
+  slider.addEventListener("input", () => keep(Number(slider.value)));
+  const end = (/** @type {number} */ kept) => make("span", { "aria-hidden": "true" }, lengthsName(kept));
+  return { canvas, slider, element: make("div", { class: "ff-play-arrows" },
+    make("p", {}, make("span", {}, "given to layer 2:"), " ", make("span", {}, "only lengths are to scale")), canvas,
+    make("div", { class: "ff-play-slider" }, end(0), slider, end(1))) };
 }
 
 export class Arm {
   /**
    * @param {Settings} settings
-   * @param {{ labels: number, lone: boolean, title: string, highlighted: number | "sum" | null, arrows: boolean, tell: Tell, say: (text: string) => void }} options
+   * @param {{ labels: number, lone: boolean, title: string, highlighted: number | "sum" | null, arrows: boolean, tell: Tell, say: (text: string) => void, keep: (kept: number) => void }} options
    */
-  constructor(settings, { labels, lone, title, highlighted, arrows, tell, say }) {
+  constructor(settings, { labels, lone, title, highlighted, arrows, tell, say, keep }) {
     this.is2d = TOY_2D.includes(settings.data);
     this.lone = lone;
     this.labels = labels;
@@ -77,20 +81,21 @@ export class Arm {
     /** @type {number | null} the point that is being dragged */ this.dragged = null;
     /** @type {{ across: number, up: number } | null} where it was last pressed or painted */ this.last = null;
     this.pinned = false;
-    this.index = 0; // of the example
-    this.rows = Array.from({ length: settings.layers }, (_, k) => makeRow(k, this.is2d, arrows));
+    this.rows = Array.from({ length: settings.layers }, (_, k) => makeRow(k, this.is2d, arrows && k === 0));
     this.sumShare = make("b");
     this.verdict = make("p", { class: "ff-play-verdict" });
-    this.arrows = arrows ? makeArrows() : null;
+    this.arrows = arrows ? makeArrows(keep) : null;
     const input = makeInput(this.is2d ? "a point" : "a digit");
     const net = make("div", { class: "ff-play-net" }, ...this.rows.map(({ element }) => element).reverse(), input);
     if (this.arrows) {
       this.rows[0].element.before(this.arrows.element);
-      input.append((this.digit = makeDigitCanvas()));
+      input.append(makeButton({ class: "ff-play-another", title: "Another digit" }, () => this.showAnother(), "↻", (this.digit = makeDigitCanvas())));
     }
     if (typeof highlighted === "number") this.rows[highlighted]?.element.classList.add("ff-play-focus");
     this.element = make("section", { class: "ff-play-arm", "aria-label": title || "The net" });
-    if (title) this.element.append(make("h2", {}, title));
+    this.heading = make("h2", {}, title);
+    if (title) this.element.append(this.heading);
+    this.showKept(settings.kept);
     this.element.append(...(this.arrows ? [] : [this.makeSum(settings)]), net);
   }
 
@@ -123,7 +128,7 @@ export class Arm {
     this.digit = makeDigitCanvas();
     this.sumBars = makeBars();
     const sum = make("div", { class: "ff-play-sum" }, make("div", { class: "ff-play-seen" }, this.digit, this.sumBars.element), this.verdict);
-    const another = makeButton({}, () => this.tell({ type: "example", index: (this.index += 1) }), "Another digit");
+    const another = makeButton({}, () => this.showAnother(), "Another digit");
     const wrong = makeButton({ title: "Show a digit that it gets wrong" }, () => this.tell({ type: "wrong" }), "A wrong one");
     if (this.lone) sum.append(make("div", { class: "ff-play-tools" }, another, wrong));
     this.fields = this.lone ? Array.from({ length: 16 }, () => make("canvas", { width: 8, height: 8 })) : [];
@@ -132,6 +137,22 @@ export class Arm {
         make("div", { class: "ff-play-fields", "aria-hidden": "true" }, ...this.fields));
     }
     return sum;
+  }
+
+  showAnother() {
+    this.tell({ type: "example" });
+  }
+
+  /** Where the slider stands. @param {number} kept */
+  showKept(kept) {
+    if (!this.arrows) return;
+    this.arrows.slider.value = String(kept);
+    this.arrows.slider.setAttribute("aria-valuetext", lengthsName(kept));
+  }
+
+  /** Only once the lesson has its answer: before, it would be another experiment. @param {boolean} allowed */
+  allowSlider(allowed) {
+    if (this.arrows) this.arrows.slider.disabled = !allowed;
   }
 
   // ---- Pointer and keys on the plane
@@ -147,6 +168,13 @@ export class Arm {
       else if (event.pointerType === "mouse" && !this.pinned) this.ask(this.placeOf(event));
     });
     canvas.addEventListener("pointerup", () => (this.dragged = null));
+    canvas.addEventListener("pointercancel", () => { // a finger that scrolls the page
+      [this.dragged, this.pinned] = [null, false];
+      this.ask(null);
+    });
+    canvas.addEventListener("touchstart", (event) => {
+      if (this.tool !== "look" || this.touches(event)) event.preventDefault();
+    }, { passive: false });
     canvas.addEventListener("pointerleave", () => {
       if (!this.pinned && this.cursor === null) this.ask(null);
     });
@@ -156,7 +184,12 @@ export class Arm {
     });
   }
 
-  /** @param {PointerEvent} event */
+  /** Is there a point to be dragged under the finger? Otherwise a stroke up or down scrolls the page. @param {TouchEvent} event */
+  touches({ touches: [finger] }) {
+    return this.lone && finger !== undefined && this.pointAt(this.placeOf(finger)) !== null;
+  }
+
+  /** @param {{ clientX: number, clientY: number }} event */
   placeOf(event) {
     const box = /** @type {HTMLCanvasElement} */ (this.plane).getBoundingClientRect();
     const inside = (/** @type {number} */ v) => Math.max(-1, Math.min(1, v));
@@ -181,6 +214,7 @@ export class Arm {
     this.dragged = this.tool === "look" && this.lone ? this.pointAt(at) : null;
     this.last = at;
     if (this.tool === "look") {
+      this.say(""); // what was said of another place
       this.pinned = !this.pinned || this.dragged !== null;
       this.ask(at);
     } else this.edit(at);
@@ -236,9 +270,10 @@ export class Arm {
 
   // ---- Painting
 
-  /** @param {ArmView} view @param {string} ink @param {boolean} running */
-  show(view, ink, running) {
+  /** @param {ArmView} view @param {string} ink @param {{ name: string, running: boolean, moved: boolean }} now moved: by a slider, so that the loss is not of what is shown */
+  show(view, ink, { name, running, moved }) {
     this.view = view;
+    this.heading.textContent = name;
     this.sumShare.textContent = percent(view.accuracy.sum);
     if (view.plane) this.showPlane(view, ink);
     if (view.example) this.showDigit(view);
@@ -246,7 +281,7 @@ export class Arm {
       paintArrows(this.arrows.canvas, view.lengths, ink);
       this.arrows.canvas.setAttribute("aria-label", lengthsText(view.lengths));
     }
-    view.layers.forEach((layer, k) => this.showRow(view, layer, k, ink, running));
+    view.layers.forEach((layer, k) => this.showRow(view, layer, k, ink, { running, moved }));
   }
 
   /** @param {ArmView} view @param {string} ink */
@@ -263,21 +298,24 @@ export class Arm {
     if (!this.digit || !example) return;
     const { data, total, winner, trueLabel } = example;
     paintImage(this.digit, data, false);
+    this.digit.setAttribute("aria-label", `A digit that the net has not learnt from: a ${trueLabel}`);
     if (!this.sumBars) return;
     paintLabels(this.sumBars.bars, total, winner, trueLabel);
     this.verdict.textContent = `A ${trueLabel}. The sum says ${winner}.`;
     this.fields?.forEach((canvas, k) => fields?.[k] && paintImage(canvas, fields[k], true));
   }
 
-  /** @param {ArmView} view @param {import("./worker.mjs").LayerView} layer @param {number} k @param {string} ink @param {boolean} running */
-  showRow(view, layer, k, ink, running) {
+  /** @param {ArmView} view @param {import("./worker.mjs").LayerView} layer @param {number} k @param {string} ink @param {{ running: boolean, moved: boolean }} now */
+  showRow(view, layer, k, ink, { running, moved }) {
     const row = this.rows[k];
     const { settings, plane, example, probe } = view;
     if (plane) paintPlane(row.picture, plane.layers[k]);
     if (example) paintLabels(row.labels.bars, example.perLayer[k], example.chosen[k], example.trueLabel);
     paintHistogram(row.histogram, layer, settings, this.lone || view.probe ? marksOf(view, k) : [], ink);
     row.share.textContent = percent(view.accuracy.layers[k]);
-    row.figures.textContent = probe ? goodnessText(settings.data, probe.perLayer[k]) : layer.loss === null ? "untrained" : `loss ${brief(layer.loss)}`;
+    const learnt = layer.loss === null ? "untrained" : moved && k > 0 ? "" : `loss ${brief(layer.loss)}`;
+    const said = this.arrows && example ? `says ${example.chosen[k]}` : "";
+    row.figures.textContent = probe ? goodnessText(settings.data, probe.perLayer[k]) : [learnt, said].filter(Boolean).join(", ");
     row.element.classList.toggle("ff-play-learning", running && !view.trouble && view.learning.includes(k));
   }
 }

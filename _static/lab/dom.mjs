@@ -41,3 +41,6 @@ export function makeButton(attributes, act, ...children) {
 }
 
 export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** Scroll as far as it takes, where it takes any. @param {HTMLElement} element */
+export const comeIntoView = (element) => element.scrollIntoView({ block: "nearest", behavior: reducedMotion() ? "instant" : "smooth" });

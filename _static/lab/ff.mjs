@@ -6,8 +6,7 @@
 // is of the same kind as what went in. tests/test_lab_golden.py holds these functions to PyTorch's numbers.
 
 /** @typedef {Float32Array | Float64Array} Numbers */
-/** @typedef {"none" | "rms" | "layernorm"} Rule what is done to a row */
-/** @typedef {Rule | "input"} Normalization of a net: one rule for all layers, or "rms" for its input and none above */
+/** @typedef {"none" | "rms" | "layernorm"} Normalization what is done to a row */
 /**
  * @typedef {object} Layer
  * @property {number} inputs
@@ -19,6 +18,7 @@
  * @typedef {object} Net
  * @property {Layer[]} layers
  * @property {Normalization} normalization
+ * @property {number} [kept] how much of the length goes up to the next layer, from 0 (none of it) to 1 (all)
  */
 
 /**
@@ -77,7 +77,7 @@ function meanSquare(row) {
 
 /**
  * Each says of a row what is to be subtracted from every number, and what the difference is divided by.
- * @type {Record<Rule, (row: Numbers) => [shift: number, scale: number]>}
+ * @type {Record<Normalization, (row: Numbers) => [shift: number, scale: number]>}
  */
 export const NORMALIZATIONS = {
   // As it comes: the length, which is the goodness of the layer below, goes on to the next.
@@ -92,24 +92,31 @@ export const NORMALIZATIONS = {
   },
 };
 
-/** The rule for what layer k is given. @param {Normalization} normalization @param {number} k @returns {Rule} */
-export const ruleAt = (normalization, k) => (normalization !== "input" ? normalization : k === 0 ? "rms" : "none");
-
 /**
- * A copy of x with every row of `inputs` numbers normalised.
+ * A copy of x with every row of `inputs` numbers normalised. Of a row's length, the power `kept` is left.
  * @param {Numbers} x
  * @param {number} inputs
- * @param {Rule} kind
+ * @param {Normalization} kind
+ * @param {number} [kept]
  * @returns {Numbers}
  */
-export function normalize(x, inputs, kind) {
+export function normalize(x, inputs, kind, kept = 0) {
   const out = x.slice();
   for (let start = 0; start < out.length; start += inputs) {
     const [shift, scale] = NORMALIZATIONS[kind](x.subarray(start, start + inputs));
-    for (let k = start; k < start + inputs; k++) out[k] = (out[k] - shift) / scale;
+    const divisor = kept === 0 ? scale : scale ** (1 - kept);
+    for (let k = start; k < start + inputs; k++) out[k] = (out[k] - shift) / divisor;
   }
   return out;
 }
+
+/**
+ * What layer k makes its sums of, given what comes up to it: normalised. An image's length is never kept.
+ * @param {Net} net
+ * @param {number} k
+ * @param {Numbers} x
+ */
+export const normalizeFor = ({ layers, normalization, kept = 0 }, k, x) => normalize(x, layers[k].inputs, normalization, k === 0 ? 0 : kept);
 
 // ---- Layers
 
@@ -133,13 +140,14 @@ export function activations({ inputs, units, weights, bias }, x) {
 }
 
 /**
- * The activations of every layer, each of which normalises what it is given.
+ * The activations of every layer, or of those from layer `from` on, each of which normalises what it is given.
  * @param {Net} net
  * @param {Numbers} x
+ * @param {number} [from]
  * @returns {Numbers[]}
  */
-export function forward(net, x) {
-  return net.layers.map((layer, k) => (x = activations(layer, normalize(x, layer.inputs, ruleAt(net.normalization, k)))));
+export function forward(net, x, from = 0) {
+  return net.layers.slice(from).map((layer, k) => (x = activations(layer, normalizeFor(net, from + k, x))));
 }
 
 /**
@@ -180,7 +188,7 @@ export function overlay(x, inputs, y, labels, strength = 1) {
  * @param {Layer} layer
  * @param {Numbers} x
  * @param {number} labels
- * @param {Rule} normalization
+ * @param {Normalization} normalization
  * @param {number} [strength]
  * @returns {Numbers} row after row, and in it label after label, `units` numbers each
  */
@@ -213,10 +221,9 @@ export function firstLayerForEachLabel(layer, x, labels, normalization, strength
  * @param {number} [strength]
  * @returns {Numbers[]}
  */
-export function forwardForEachLabel({ layers, normalization }, x, labels, strength = 1) {
-  const first = firstLayerForEachLabel(layers[0], x, labels, ruleAt(normalization, 0), strength);
-  const above = { layers: layers.slice(1), normalization: ruleAt(normalization, 1) };
-  return [first, ...forward(above, first)];
+export function forwardForEachLabel(net, x, labels, strength = 1) {
+  const first = firstLayerForEachLabel(net.layers[0], x, labels, net.normalization, strength);
+  return [first, ...forward(net, first, 1)];
 }
 
 /**

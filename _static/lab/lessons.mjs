@@ -10,13 +10,20 @@
  * @typedef {object} Part of a lesson: a question, a run that ends, an answer
  * @property {string} [button] what begins it, where it goes on with the run of the part before
  * @property {string} question what stands there until it has ended
- * @property {string} [state] of the layer that is compared
+ * @property {[during: string, after: string]} [state] of the layer that is compared
  * @property {number} until the epoch at which it ends
  * @property {number} measuredAt the epoch at which `measured` holds
  * @property {Range[]} measured for each run, of what is compared
- * @property {Range[]} [sums] for each run, of the sum of its layers
- * @property {(ranges: string[], sums: string[]) => string} found what was measured, given the ranges in words
+ * @property {(ranges: string[], demo: string) => string} found what was measured, given the ranges in words
  * @property {string} why
+ * @property {Demo} [demo]
+ */
+/**
+ * @typedef {object} Demo what a button under the answer does: it moves the slider of one run
+ * @property {number} arm
+ * @property {number} kept where the slider goes
+ * @property {[forth: string, back: string]} buttons
+ * @property {Range} measured what is compared, once it is there
  */
 /**
  * @typedef {object} Lesson
@@ -26,7 +33,7 @@
  * @property {Partial<Settings>} base what both runs share
  * @property {Arm[]} arms the first stands on the left, one of the others on the right
  * @property {number | "sum"} focus whose accuracy is compared: a layer, counted from 0, or the sum
- * @property {boolean} [arrows] draw what layer 2 is given
+ * @property {boolean} [arrows] draw what layer 2 is given, with a slider for its length
  * @property {number} floor of the curve's axis
  * @property {Part[]} parts
  */
@@ -39,8 +46,8 @@ export const LESSONS = [
     title: "Why lengths are normalised",
     base: { data: "digits", order: "turns", layers: 2, width: 64 },
     arms: [
-      { name: "Lengths as they come", short: "as they come", change: { norm: "input" } },
-      { name: "Lengths scaled to 1", short: "scaled to 1", change: { norm: "rms" } },
+      { name: "Lengths as they come", short: "as they come", change: { kept: 1 } },
+      { name: "Lengths scaled to 1", short: "scaled to 1", change: { kept: 0 } },
     ],
     focus: 1,
     arrows: true,
@@ -48,23 +55,24 @@ export const LESSONS = [
     parts: [
       {
         question: "Layer 1 learns, in both runs the same. Layer 2 does not: its weights stay random. How can it name digits on the left?",
-        state: "untrained",
+        state: ["untrained", "untrained"],
         until: 20,
         measuredAt: 20,
         measured: [[65, 85], [0, 18]],
         found: ([left, right]) => `With five seeds, the untrained layer 2 names ${left} of the digits rightly with lengths as they come, ${right} with lengths scaled to 1 (guessing: 10\u00a0%).`,
-        why: "See the arrows: goodness is their squared length, so layer 1 makes blue long, orange short. Random weights copy that answer: longer input, more goodness. It is right without learning. With equal lengths, there is nothing to copy.",
+        why: "Goodness is squared length: layer 1 makes blue arrows long, orange short. Random weights copy that, so layer 2 would be paid for layer 1's work and need not learn. Scaled to 1, there is nothing to copy: random weights prefer some label, whatever the digit. Drag the right slider, or let it move:",
+        demo: { arm: 1, kept: 1, buttons: ["Let the lengths in", "Scale them again"], measured: [65, 85] },
       },
       {
         button: "Now train layer 2",
-        question: "Layer 1 rests, layer 2 learns. On the right, only the directions of the arrows can tell it something. Are they enough?",
-        state: "trained",
+        question: "Layer 1 rests, layer 2 learns. On the right, it is given no lengths, only which units of layer 1 fire and how they share the length. Is that enough?",
+        state: ["learning", "trained"],
         until: 40,
         measuredAt: 40,
         measured: [[96, 98], [94, 97]],
-        sums: [[97, 98], [96, 98]],
-        found: ([left, right], [sumLeft, sumRight]) => `They are: with five seeds, layer 2 reaches ${right} with lengths scaled to 1 (${left} as they come), the sum of both layers ${sumRight} (${sumLeft}).`,
-        why: "On these small digits, copying costs no accuracy. Yet it shows: as they come, layer 2's goodness of wrong labels follows layer 1's more closely, with each of five seeds.",
+        found: ([left, right], taken) => `It is: with five seeds, layer 2 reaches ${right} with lengths scaled to 1, ${left} with lengths as they come. Take the lengths away on the left, and its layer 2 falls to ${taken}, below the right one each time.`,
+        why: "It had leaned on what layer 1 had found already, and found less itself. On these small digits that costs nothing while the lengths are there.",
+        demo: { arm: 0, kept: 0, buttons: ["Take the lengths away", "Give them back"], measured: [82, 92] },
       },
     ],
   },
@@ -82,7 +90,7 @@ export const LESSONS = [
     parts: [
       {
         question: "On the right, a second layer learns on top of the first. Compare the two layers 1: does the one above change anything below?",
-        state: "on its own",
+        state: ["on its own", "on its own"],
         until: 40,
         measuredAt: 40,
         measured: [[0, 0], [0, 0]],
@@ -175,7 +183,7 @@ export const LESSONS = [
         until: 60,
         measuredAt: 60,
         measured: [[95, 99], [94, 97]],
-        found: ([left, right]) => `Not the error: with five seeds, the sum names ${left} of the points rightly if the labels are always wrong, and ${right} if half are true. The loss does: below 0.2 in every layer there, above 0.5 here.`,
+        found: ([left, right]) => `Not the error: with five seeds, the sum names ${left} of the points rightly if the labels are always wrong, and ${right} if half are true. The loss does: below 0.2 in every layer on the left, above 0.5 on the right.`,
         why: "No layer can raise and lower its goodness on the same input, so the loss has a floor. The pairs that are really wrong still pull the right way.",
       },
     ],
@@ -189,10 +197,10 @@ export const findLesson = (key) => LESSONS.find((lesson) => lesson.key === key) 
 export const rangeText = ([least, greatest]) => (least === greatest ? `${least}\u00a0%` : `${least} to ${greatest}\u00a0%`);
 
 /** The sentence on what was measured. @param {Part} part */
-export const foundText = ({ measured, sums = [], found }) => found(measured.map(rangeText), sums.map(rangeText));
+export const foundText = ({ measured, found, demo }) => found(measured.map(rangeText), demo ? rangeText(demo.measured) : "");
 
-/** What is compared, in words. @param {Lesson} lesson @param {number} part */
-export const focusText = ({ focus, parts }, part) => (focus === "sum" ? "The sum of the layers" : `Layer ${focus + 1}, ${parts[part].state},`);
+/** What is compared, in words. @param {Lesson} lesson @param {number} part @param {boolean} ended */
+export const focusText = ({ focus, parts }, part, ended) => (focus === "sum" ? "The sum of the layers" : `Layer ${focus + 1}, ${parts[part].state?.[Number(ended)]},`);
 
 /** What was compared: the accuracy of the lesson's layer, or of the sum. @param {{ layers: number[], sum: number }} accuracy @param {Lesson["focus"]} focus */
 export const focusOf = (accuracy, focus) => (focus === "sum" ? accuracy.sum : accuracy.layers[focus]);

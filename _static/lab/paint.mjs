@@ -8,7 +8,7 @@ import { labelText } from "./words.mjs";
 /** @typedef {import("./worker.mjs").Points} Points */
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {{ width: number, height: number, context: CanvasRenderingContext2D }} Sheet a canvas in CSS pixels */
-/** @typedef {{ values: [epoch: number, share: number][], dash: number[], strong: boolean }} Series */
+/** @typedef {{ values: [epoch: number, share: number][], now: number | null, dash: number[], strong: boolean }} Series now: what a slider has made of the last value */
 
 export const LABEL_COLORS = [[0, 158, 115], [166, 107, 190], [184, 160, 0]]; // those of ffutils.plots that are not the passes'
 const [POSITIVE, NEGATIVE] = ["#2a86c8", "#d9600f"];
@@ -143,7 +143,8 @@ export function paintHistogram(canvas, { positive, negative, top }, settings, ma
   if (settings.loss === "logistic") {
     const at = (settings.theta / top) * width;
     rule(context, ink, [at, 2, at, floor], [4, 3]);
-    context.fillText("θ", Math.min(at + 4, width - 9), 11);
+    const whole = at + 80 < width && width > 220;
+    context.fillText(whole ? "threshold θ" : "θ", Math.min(at + 4, width - 9), 11);
   }
   context.textAlign = "center";
   const taken = [4, width - 8];
@@ -276,13 +277,18 @@ export function paintCurve(canvas, series, { epoch, least, floor, chance, mark }
   if (chance > floor) rule(context, ink, [left, up(chance), right, up(chance)], [1, 4]);
   if (mark !== null) rule(context, ink, [across(mark), above, across(mark), bottom], [1, 4]);
   context.globalAlpha = 1;
-  for (const { values, dash, strong } of series) {
+  for (const { values, now, dash, strong } of series) {
     context.strokeStyle = ink;
     context.globalAlpha = strong ? 1 : 0.7;
     context.lineWidth = strong ? 2.4 : 1.4;
     context.setLineDash(dash);
     context.beginPath();
     values.forEach(([at, share], k) => (k ? context.lineTo(across(at), up(share)) : context.moveTo(across(at), up(share))));
+    context.stroke();
+    if (now === null) continue;
+    context.setLineDash([]);
+    context.beginPath();
+    context.arc(across(values.at(-1)?.[0] ?? 0), up(now), 4, 0, 2 * Math.PI);
     context.stroke();
   }
   context.setLineDash([]);

@@ -1,7 +1,7 @@
 // @ts-check
 // The playground's controls: the bar with Train, the row of lessons, the settings, and what stands there in a lesson.
 
-import { make, makeButton } from "./dom.mjs";
+import { comeIntoView, make, makeButton } from "./dom.mjs";
 import { LESSONS, foundText } from "./lessons.mjs";
 import { CHOICES, NAMES, RESTARTING, sanitize } from "./settings.mjs";
 import { NAMES_TEXT, OFFERED, captionText } from "./words.mjs";
@@ -116,12 +116,13 @@ export function makeSettings(change) {
  * What stands there in a lesson: the question, the numbers that are compared, and the answer once it may be seen. Nothing
  * moves when that comes: all questions stand in one place, all answers in another, and one of each is shown.
  * @param {Lesson} lesson
- * @param {{ arm: (k: number) => void, next: () => void, free: () => void, reveal: () => void, goOn: () => void }} acts
+ * @param {{ arm: (k: number) => void, next: () => void, free: () => void, reveal: () => void, goOn: () => void, demonstrate: () => void }} acts
  */
 export function makeLessonPanel(lesson, acts) {
   const number = LESSONS.indexOf(lesson) + 1;
   const questions = lesson.parts.map(({ question }) => make("p", {}, question));
-  const answers = lesson.parts.flatMap((part, k) => [makeWait(part, acts.reveal), makeAnswer(part, lesson.parts[k + 1], acts.goOn)]);
+  const demos = lesson.parts.map(({ demo }) => (demo ? makeButton({ class: "ff-play-demo" }, acts.demonstrate, demo.buttons[0]) : null));
+  const answers = lesson.parts.flatMap((part, k) => [makeWait(part, acts.reveal), makeAnswer(part, lesson.parts[k + 1], demos[k], acts.goOn)]);
   const numbers = makeNumbers();
   const question = make("div", { class: "ff-play-question" }, make("h2", {}, `${number}. ${lesson.title}`),
     make("div", { class: "ff-play-stack" }, ...questions), ...makeChoice(lesson, acts.arm));
@@ -135,17 +136,22 @@ export function makeLessonPanel(lesson, acts) {
     result.classList.toggle("ff-play-answered", answered);
   };
   const focus = (/** @type {number} */ part) => answers[2 * part + 1].focus();
-  return { elements: [question, result], numbers, show, focus };
+  /** What the button under the answer would do next. @param {number} part @param {boolean} done */
+  const showDemo = (part, done) => {
+    const [button, { demo }] = [demos[part], lesson.parts[part]];
+    if (button && demo) button.textContent = demo.buttons[Number(done)];
+  };
+  return { elements: [question, result], numbers, show, showDemo, showQuestion: () => comeIntoView(question), focus };
 }
 
 /** Until the answer may be seen. @param {Part} part @param {() => void} reveal */
 const makeWait = ({ until }, reveal) => make("div", { class: "ff-play-pending" },
   make("p", {}, `The answer comes at epoch ${until}.`), makeButton({}, reveal, "Show the answer"));
 
-/** @param {Part} part @param {Part | undefined} next @param {() => void} goOn */
-const makeAnswer = (part, next, goOn) => make("div", { class: "ff-play-answer", tabindex: -1 },
+/** @param {Part} part @param {Part | undefined} next @param {HTMLElement | null} demo @param {() => void} goOn */
+const makeAnswer = (part, next, demo, goOn) => make("div", { class: "ff-play-answer", tabindex: -1 },
   make("p", { class: "ff-play-found" }, foundText(part)), make("p", {}, part.why),
-  ...(next?.button ? [makeButton({ class: "ff-play-main" }, goOn, next.button)] : []));
+  make("div", { class: "ff-play-tools" }, ...(demo ? [demo] : []), ...(next?.button ? [makeButton({ class: "ff-play-main" }, goOn, next.button)] : [])));
 
 /** Which run stands on the right, where there are several. @param {Lesson} lesson @param {(k: number) => void} act */
 function makeChoice({ arms }, act) {

@@ -3,12 +3,12 @@
 // worker.mjs trains and measures, arm.mjs draws a run, panels.mjs has the controls; this file holds them together.
 
 import { Arm } from "./arm.mjs";
-import { make, reducedMotion } from "./dom.mjs";
+import { comeIntoView, make, reducedMotion } from "./dom.mjs";
 import { LESSONS, findLesson, focusOf, focusText } from "./lessons.mjs";
 import { makeBar, makeLessonPanel, makeLessons, makeSettings, showCaption } from "./panels.mjs";
 import { paintCurve } from "./paint.mjs";
 import { DEFAULTS, RESTARTING, fromAddress, toHash } from "./settings.mjs";
-import { describe, percent, wrongText } from "./words.mjs";
+import { describe, lengthsName, percent, wrongText } from "./words.mjs";
 
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {import("./settings.mjs").Name} Name */
@@ -17,6 +17,7 @@ import { describe, percent, wrongText } from "./words.mjs";
 /** @typedef {import("./lessons.mjs").Lesson} Lesson */
 /** @typedef {"loading" | "paused" | "running" | "stopped" | "failed"} State */
 
+const GLIDE = 70; // milliseconds for a twentieth of a slider that moves by itself
 const REST_AT = 200; // epochs, after which a run pauses that the reader has not asked for
 const WORDS = { loading: "Loading…", paused: "Train", running: "Pause", stopped: "Start again", failed: "Try again" };
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 4]];
@@ -30,6 +31,9 @@ class Playground {
     this.right = 1; // which of the lesson's arms stands on the right
     this.part = 0; // of the lesson
     this.answered = -1; // the last part whose answer may be seen
+    /** @type {(number | undefined)[]} */ this.kept = []; // by the sliders of the lesson's runs, where they have been moved
+    /** @type {(number | undefined)[]} */ this.keptShown = []; // in the view that is on the page
+    this.gliding = 0; // the timer of a slider that moves by itself
     /** @type {State} */ this.state = "loading";
     this.wanted = false; // the reader, or the page on arrival, wants it to run
     this.stayed = false; // the reader has paused it: nothing starts by itself
@@ -83,7 +87,7 @@ class Playground {
     this.arms = arms.map((settings, k) => new Arm(settings, {
       labels, lone: !this.lesson, title: names[k] ?? "", highlighted: this.lesson?.focus ?? null,
       arrows: this.lesson?.arrows ?? false,
-      tell: (message) => this.tell(message), say: (text) => this.say(text),
+      tell: (message) => this.tell(message), say: (text) => this.say(text), keep: (kept) => this.slide(k, kept),
     }));
     showCaption(this.caption, arms);
     this.stage.replaceChildren(...this.arms.map(({ element }) => element));
@@ -98,13 +102,17 @@ class Playground {
       if (this.panelOf !== this.lesson || !this.panel) {
         this.panel = makeLessonPanel(this.lesson, {
           arm: (k) => this.chooseRight(k), next: () => this.chooseNext(), free: () => this.playFreely(),
-          reveal: () => this.reveal(), goOn: () => this.goOnWithLesson(),
+          reveal: () => this.reveal(), goOn: () => this.goOnWithLesson(), demonstrate: () => this.demonstrate(),
         });
         this.side.replaceChildren(...this.panel.elements);
       }
       this.panel.show(this.part, this.answered >= this.part);
     }
     this.panelOf = this.lesson;
+    this.showLegend();
+  }
+
+  showLegend() {
     this.legend.replaceChildren(...this.seriesNames().map((name, k) => this.makeKey(name, k)));
   }
 
@@ -120,7 +128,7 @@ class Playground {
     const { lesson, settings } = this;
     if (!lesson) return [settings];
     const base = { ...DEFAULTS, ...lesson.base, seed: settings.seed };
-    return this.armsShown().map(({ change }) => ({ ...base, ...change }));
+    return this.armsShown().map(({ change }, k) => ({ ...base, ...change, kept: this.kept[k] ?? change.kept ?? base.kept }));
   }
 
   /** The two of the lesson's arms that run. */
@@ -129,18 +137,28 @@ class Playground {
   }
 
   armNames() {
-    return this.armsShown().map(({ name }) => name);
+    return this.armsShown().map(({ name }, k) => (this.isMoved(k) ? `Lengths now ${this.movedName(k)}` : name));
   }
 
   armShorts() {
-    return this.armsShown().map(({ short }) => short);
+    return this.armsShown().map(({ short }, k) => (this.isMoved(k) ? `now ${this.movedName(k)}` : short));
+  }
+
+  /** Has the slider of a run been moved from where the lesson has it, in what is on the page? @param {number} k */
+  isMoved(k) {
+    return (this.keptShown[k] ?? null) !== null && this.keptShown[k] !== this.armsShown()[k]?.change.kept;
+  }
+
+  /** @param {number} k */
+  movedName(k) {
+    return lengthsName(this.keptShown[k] ?? 0);
   }
 
   /** Begin at epoch 0, and go on training if that was going on. @param {{ keepPoints?: boolean }} [options] */
   start({ keepPoints = false } = {}) {
     this.id += 1;
     [this.view, this.history] = [null, []];
-    [this.part, this.answered] = [0, -1];
+    [this.part, this.answered, this.kept, this.keptShown] = [0, -1, [], []];
     this.layOut();
     this.setState("loading");
     this.bar.epoch.textContent = "epoch 0";
@@ -159,6 +177,8 @@ class Playground {
     if (!this.lesson || this.part + 1 === this.lesson.parts.length) return true;
     this.part += 1;
     this.panel?.show(this.part, false);
+    this.keep([]);
+    this.arms.forEach((arm) => arm.allowSlider(false));
     return false;
   }
 
@@ -256,11 +276,46 @@ class Playground {
   answer() {
     this.answered = this.part;
     this.panel?.show(this.part, true);
+    this.arms.forEach((arm) => arm.allowSlider(true));
+  }
+
+  // ---- The sliders of a lesson
+
+  /** What layer 2 is given of its lengths, in each run. @param {(number | undefined)[]} kept */
+  keep(kept) {
+    clearTimeout(this.gliding);
+    this.kept = kept;
+    if (kept.length > 0 && this.state === "paused") this.say(""); // what it says was before
+    this.armSettings().forEach((settings, k) => this.arms[k].showKept(settings.kept));
+    this.tell({ type: "change", arms: this.armSettings() });
+    const demo = this.lesson?.parts[this.part].demo;
+    if (demo) this.panel?.showDemo(this.part, this.armSettings()[demo.arm].kept === demo.kept);
+  }
+
+  /** @param {number} arm @param {number} kept */
+  slide(arm, kept) {
+    this.keep(Object.assign([...this.kept], { [arm]: kept }));
+  }
+
+  /** Move a slider to its other end: before the reader's eyes, or at once where nothing is to move. */
+  demonstrate() {
+    const demo = this.lesson?.parts[this.part].demo;
+    if (!demo) return;
+    const to = this.armSettings()[demo.arm].kept === demo.kept ? 1 - demo.kept : demo.kept;
+    comeIntoView(this.stage);
+    const glide = () => {
+      const from = this.armSettings()[demo.arm].kept;
+      const next = reducedMotion() ? to : Math.round(20 * from + Math.sign(to - from)) / 20;
+      this.slide(demo.arm, next);
+      if (next !== to) this.gliding = window.setTimeout(glide, GLIDE);
+    };
+    glide();
   }
 
   goOnWithLesson() {
-    this.bar.train.focus();
+    this.bar.train.focus({ preventScroll: true });
     this.pressTrain();
+    this.panel?.showQuestion();
   }
 
   playFreely() {
@@ -338,6 +393,7 @@ class Playground {
   /** @param {View} view */
   receive(view) {
     this.view = view;
+    this.keptShown = this.lesson?.arrows ? view.arms.map(({ settings }) => settings.kept) : [];
     this.remember(view);
     if (this.state === "loading") this.arrive();
     const troubled = view.arms.every(({ trouble }) => trouble);
@@ -345,7 +401,7 @@ class Playground {
       this.wanted = false;
       this.setState("stopped");
       this.say(this.describe(view));
-    } else if (view.ended && this.state === "running") {
+    } else if (view.ended && view.epoch >= this.until() && this.state === "running") {
       this.wanted = false;
       this.setState("paused");
       this.asked = true;
@@ -376,6 +432,7 @@ class Playground {
 
   /** @param {View} view */
   remember({ epoch, arms }) {
+    if (this.state !== "running" && arms.some((_, k) => this.isMoved(k))) return; // a slider has nothing to do with learning
     const entry = { epoch, arms: arms.map(({ accuracy }) => accuracy) };
     if (this.history.at(-1)?.epoch === epoch) this.history[this.history.length - 1] = entry;
     else this.history.push(entry);
@@ -390,7 +447,8 @@ class Playground {
     if (!view || view.arms.length !== this.arms.length) return;
     const ink = getComputedStyle(this.element).color;
     this.bar.epoch.textContent = `epoch ${view.epoch}`;
-    view.arms.forEach((arm, k) => this.arms[k].show(arm, ink, this.state === "running"));
+    const names = this.armNames();
+    view.arms.forEach((arm, k) => this.arms[k].show(arm, ink, { name: names[k] ?? "", running: this.state === "running", moved: this.isMoved(k) }));
     this.showCurve(view, ink);
     if (this.panel && this.lesson) this.panel.numbers.show(...this.compare(view, this.lesson));
     this.tell({ type: "shown" });
@@ -407,14 +465,16 @@ class Playground {
     const shorts = this.armShorts();
     const pairs = arms.map(({ accuracy }, k) => /** @type {[string, string]} */ ([percent(focusOf(accuracy, focus)), shorts[k]]));
     const further = key === "isolation" ? `The weights of the two layers 1 differ by ${difference}.` : "";
-    return [`${ended ? "Result" : `Epoch ${epoch}`}. ${focusText(lesson, this.part)} names rightly`, pairs, further];
+    return [`${ended ? "Result" : `Epoch ${epoch}`}. ${focusText(lesson, this.part, ended)} names rightly`, pairs, further];
   }
 
   /** @param {View} view @param {Lesson} lesson */
   pausedText(view, lesson) {
-    const [text, pairs, further] = this.compare(view, lesson);
-    if (further) return `${view.ended ? "Result" : `Epoch ${view.epoch}`}. ${further}`;
-    return `${text} ${pairs.map(([share, name]) => `${share} (${name})`).join(" and ")}.`;
+    const [, pairs, further] = this.compare(view, lesson);
+    const when = view.ended ? "Result" : `Epoch ${view.epoch}`;
+    if (further) return `${when}. ${further}`;
+    if (view.ended) return `${when}: ${pairs.map(([share]) => share).join(" and ")}. The answer is there.`;
+    return `${when}: ${pairs.map(([share, name]) => `${share} (${name})`).join(", ")}.`;
   }
 
   seriesNames() {
@@ -438,6 +498,7 @@ class Playground {
   showCurve(view, ink) {
     const series = this.seriesReaders().map((read, k) => ({
       values: this.history.map(({ epoch, arms }) => /** @type {[number, number]} */ ([epoch, read(arms)])),
+      now: this.isMoved(k) ? read(view.arms.map(({ accuracy }) => accuracy)) : null,
       dash: DASHES[k], strong: this.lesson !== null || k === 0,
     }));
     const { labels } = view.arms[0];

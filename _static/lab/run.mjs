@@ -2,7 +2,7 @@
 // One run of the playground: its data, its net, a step, and what can be measured of it. No worker and no page in here.
 
 import { TOY_2D, makeGrid, makeToy2d, readDigits } from "./data.mjs";
-import { forward, goodness, labelGoodnessPerLayer, normalize, overlay, predict, ruleAt, summed } from "./ff.mjs";
+import { forward, goodness, labelGoodnessPerLayer, normalizeFor, overlay, predict, summed } from "./ff.mjs";
 import { NEGATIVE_LABELS, goodnessOf, makeNet, seeded, trainBatch } from "./train.mjs";
 
 export const BATCH = 50;
@@ -65,7 +65,7 @@ export function makeRun(settings, digits = null, painted = null) {
 export function applySettings(run, settings) {
   run.settings = settings;
   Object.assign(run.net, {
-    normalization: settings.norm, goodness: settings.goodness, sign: settings.positive === "high" ? 1 : -1,
+    normalization: settings.norm, kept: settings.kept, goodness: settings.goodness, sign: settings.positive === "high" ? 1 : -1,
   });
 }
 
@@ -204,8 +204,8 @@ export function lengthsForLayer2(run, count) {
   /** @param {Uint8Array} y */
   const lengths = (y) => {
     const x = overlay(test.x.subarray(0, count * inputs), inputs, y.subarray(0, count), labels);
-    const [h] = forward({ layers: [first], normalization: net.normalization }, x);
-    return goodness(normalize(h, second.inputs, ruleAt(net.normalization, 1)), second.inputs).map(Math.sqrt);
+    const [h] = forward({ ...net, layers: [first] }, x);
+    return goodness(normalizeFor(net, 1, h), second.inputs).map(Math.sqrt);
   };
   return { positive: lengths(test.y), negative: lengths(testNegatives(run)) };
 }

@@ -8,6 +8,7 @@
  * @property {number} layers
  * @property {number} width units of each layer
  * @property {import("./ff.mjs").Normalization} norm
+ * @property {number} kept how much of a layer's length goes up to the next: the power that is left of it
  * @property {import("./train.mjs").GoodnessKind} goodness
  * @property {"high" | "low"} positive the goodness that positive data are to have
  * @property {import("./train.mjs").LossKind} loss
@@ -23,7 +24,7 @@
 /** @type {Partial<Record<Name, string[]>>} */
 export const CHOICES = {
   data: ["blobs", "moons", "circles", "xor", "spirals", "digits"],
-  norm: ["none", "input", "rms", "layernorm"],
+  norm: ["none", "rms", "layernorm"],
   goodness: ["squares", "rms", "abs"],
   positive: ["high", "low"],
   loss: ["logistic", "pair"],
@@ -31,12 +32,12 @@ export const CHOICES = {
   order: ["together", "turns"],
 };
 /** The least and the greatest value. @type {Partial<Record<Name, [number, number]>>} */
-export const RANGES = { noise: [0, 0.3], layers: [1, 4], width: [2, 64], theta: [0.1, 20], lr: [0.0001, 10], seed: [0, 9999] };
+export const RANGES = { kept: [0, 1], noise: [0, 0.3], layers: [1, 4], width: [2, 64], theta: [0.1, 20], lr: [0.0001, 10], seed: [0, 9999] };
 const WHOLE = ["layers", "width", "seed"];
 
 /** @type {Settings} */
 export const DEFAULTS = {
-  data: "moons", noise: 0.1, layers: 2, width: 32, norm: "rms", goodness: "squares", positive: "high",
+  data: "moons", noise: 0.1, layers: 2, width: 32, norm: "rms", kept: 0, goodness: "squares", positive: "high",
   loss: "logistic", theta: 1, lr: 0.01, neg: "random", order: "together", seed: 1,
 };
 export const NAMES = /** @type {Name[]} */ (Object.keys(DEFAULTS));

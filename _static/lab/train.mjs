@@ -3,14 +3,14 @@
 // A batch of n rows is one Float64Array, row after row. tests/test_lab_golden.py holds every function to PyTorch's
 // numbers. Nothing in here is ever handed down from a layer to the one below it: look for it.
 
-import { activations, goodness as meanSquares, labelGoodnessPerLayer, normalize, ruleAt } from "./ff.mjs";
+import { activations, goodness as meanSquares, labelGoodnessPerLayer, normalizeFor } from "./ff.mjs";
 
 /** @typedef {import("./ff.mjs").Numbers} Numbers */
 /** @typedef {import("./ff.mjs").Normalization} Normalization */
 /** @typedef {{ weights: Float64Array, bias: Float64Array }} Parameters a layer's, or a gradient of them */
 /** @typedef {{ mean: Float64Array, square: Float64Array }} Moments Adam's running means */
 /** @typedef {Parameters & { inputs: number, units: number, memory: null | { weights: Moments, bias: Moments }, steps: number }} Layer */
-/** @typedef {{ layers: Layer[], normalization: Normalization, goodness?: GoodnessKind, sign?: 1 | -1 }} Net */
+/** @typedef {{ layers: Layer[], normalization: Normalization, kept?: number, goodness?: GoodnessKind, sign?: 1 | -1 }} Net */
 /** @typedef {(() => number) & { below: (count: number) => number, normal: () => number, order: (count: number) => number[] }} Random */
 /** @typedef {"logistic" | "pair"} LossKind */
 /** @typedef {{ units: number, threshold?: number, scale?: number, sign?: number }} LossOptions */
@@ -198,10 +198,11 @@ export const OPTIMIZERS = {
  * @param {TrainOptions} options
  * @returns {Trained}
  */
-export function trainLayer({ layers, normalization, goodness: kind = "squares", sign = 1 }, k, positive, negative, options) {
+export function trainLayer(net, k, positive, negative, options) {
+  const { goodness: kind = "squares", sign = 1 } = net;
   const { loss, threshold, scale, optimizer = "adam", lr } = options;
-  const layer = layers[k];
-  const inputs = [positive, negative].map((x) => normalize(x, layer.inputs, ruleAt(normalization, k)));
+  const layer = net.layers[k];
+  const inputs = [positive, negative].map((x) => normalizeFor(net, k, x));
   const h = inputs.map((input) => /** @type {Float64Array} */ (activations(layer, input)));
   const g = h.map((one) => GOODNESS[kind].of(one, layer.units));
   const [judgedPositive, judgedNegative] = sign === 1 ? g : g.map((one) => one.map((value) => -value));
@@ -232,8 +233,7 @@ export function trainBatch(net, positive, negative, layerIndices, options) {
       results.push(result);
       ({ positive, negative } = result);
     } else {
-      [positive, negative] = [positive, negative].map((x) =>
-        activations(layer, normalize(x, layer.inputs, ruleAt(net.normalization, k))));
+      [positive, negative] = [positive, negative].map((x) => activations(layer, normalizeFor(net, k, x)));
     }
   }
   return results;

@@ -15,7 +15,8 @@ export const NAMES_TEXT = {
   layers: ["Layers"],
   width: ["Units"],
   seed: ["Seed"],
-  norm: ["Lengths", { none: "as they come", input: "only input’s 1", rms: "scaled to 1", layernorm: "LayerNorm" }],
+  norm: ["Lengths", { none: "as they come", rms: "scaled to 1", layernorm: "LayerNorm" }],
+  kept: ["Kept of a length", { 0: "nothing", 1: "all" }],
   goodness: ["Goodness", { squares: "mean square", rms: "root mean square", abs: "mean |h|" }],
   positive: ["Positive data", { high: "above θ", low: "below θ" }],
   loss: ["Loss", { logistic: "logistic", pair: "pair" }],
@@ -26,6 +27,7 @@ export const NAMES_TEXT = {
 };
 /** What the menus offer; an address may say anything within settings.mjs's ranges. @type {Partial<Record<Name, number[]>>} */
 export const OFFERED = {
+  kept: [0, 0.25, 0.5, 0.75, 1],
   noise: [0, 0.05, 0.1, 0.2, 0.3], layers: [1, 2, 3, 4], width: [4, 8, 16, 32, 64],
   theta: [0.1, 0.3, 1, 2, 5, 10, 20], lr: [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1, 10],
 };
@@ -91,8 +93,12 @@ export function lengthsText({ positive, negative }) {
   return `Length of what layer 2 is given: ${range(positive)} with the true label, ${range(negative)} with a wrong one.`;
 }
 
+/** What becomes of lengths, from none kept of them to all. @param {number} kept */
+export const lengthsName = (kept) => ({ 0: "scaled to 1", 1: "as they come" })[kept] ?? "in between";
+
 /** How to read the histograms: what stands before, between and after "Blue (true label)" and "orange (wrong label)". @param {Settings[]} arms of each run */
 export function captionText([first, second = first]) {
+  if (first.kept !== second.kept) return ["Goodness = length²; most wins. ", " should end right of θ, ", " left."];
   const mean = { squares: "mean square", rms: "root mean square", abs: "mean absolute value" }[first.goodness];
   const before = `Goodness = ${mean} of activations. `;
   if (first.loss === "pair") return [before, " should end right of ", "."];

@@ -40,7 +40,7 @@ const ARROWS = 8; // inputs of the test set whose lengths are drawn
 /**
  * @typedef {{ type: "start", id: number, arms: Settings[], until: number | null, keepPoints: boolean } | { type: "play", until: number | null }
  *   | { type: "pause" } | { type: "step" } | { type: "shown" } | { type: "speed", speed: Speed } | { type: "change", arms: Settings[] }
- *   | { type: "probe", at: Place } | { type: "example", index: number } | { type: "wrong" }
+ *   | { type: "probe", at: Place } | { type: "example" } | { type: "wrong" }
  *   | { type: "add", label: number, across: number, up: number } | { type: "move", row: number, across: number, up: number }
  *   | { type: "remove", row: number } | { type: "clear" }} Message
  */
@@ -71,6 +71,7 @@ const state = {
   /** @type {Speed} */ speed: "normal",
   playing: false,
   waiting: false, // for the page to have drawn the last view
+  stale: false, // what it draws is no longer so
   viewDue: 0, // when the next view may be made: at most half of the time goes into views
   ended: false,
   index: 0,
@@ -146,7 +147,7 @@ function postView() {
     type: "view", id, epoch, steps, playing, ended, arms, difference: alike ? difference(a, b, 0) : null,
   };
   postMessage(view);
-  state.waiting = true;
+  [state.waiting, state.stale] = [true, false];
   state.viewDue = 2 * performance.now() - began;
 }
 
@@ -207,7 +208,7 @@ function editPoints(edit) {
 
 /** @param {Extract<Message, { type: "start" }>} message */
 async function start({ id, arms, until, keepPoints }) {
-  Object.assign(state, { id, runs: [], playing: false, until, ended: false, index: 0, probe: null, due: 0 });
+  Object.assign(state, { id, runs: [], playing: false, until, ended: false, stale: false, index: 0, probe: null, due: 0 });
   if (arms.some(({ data }) => !TOY_2D.includes(data))) state.digits ??= await loadDigits();
   if (id !== state.id) return; // another start has overtaken this one
   if (!keepPoints || state.painted?.kind !== arms[0].data) state.painted = null;
@@ -242,6 +243,7 @@ const TASKS = {
   },
   shown() {
     state.waiting = false;
+    if (state.stale && !state.playing && state.runs.length) postView();
   },
   speed({ speed }) {
     state.speed = speed;
@@ -249,14 +251,16 @@ const TASKS = {
   },
   change({ arms }) {
     state.runs.forEach((run, k) => applySettings(run, arms[k]));
-    if (!state.playing && state.runs.length) postView();
+    if (state.playing || state.runs.length === 0) return;
+    if (state.waiting) state.stale = true; // a slider moves faster than a view is made: the last one counts
+    else postView();
   },
   probe({ at }) {
     state.probe = at;
     if (!state.playing && state.runs.length) postView();
   },
-  example({ index }) {
-    state.index = index;
+  example() {
+    state.index += 1;
     if (!state.playing && state.runs.length) postView();
   },
   wrong() {

@@ -85,6 +85,16 @@ test("normalize gives every row a root mean square of 1, leaves zeros alone, and
   assert.deepEqual(x, Float32Array.of(3, 4, 0, 12, 0, 0, 0, 0));
 });
 
+test("of a length, normalize leaves the power that is kept: all of it, none, or something between", () => {
+  const x = Float64Array.of(3, 4, 0, 12);
+  const length = Math.sqrt(goodness(x, 4)[0]);
+  for (const kept of [0, 0.4, 1]) {
+    const row = normalize(x, 4, "rms", kept);
+    assert.ok(Math.abs(Math.sqrt(goodness(row, 4)[0]) - length ** kept) < 1e-6);
+    assert.ok(Math.abs(row[3] / row[1] - 3) < 1e-12, "it turns");
+  }
+});
+
 test("what comes out is of the kind of the weights, and NaN is not overlooked", () => {
   assert.ok(forward(small, images[0])[2] instanceof Float32Array);
   const layer = { inputs: 2, units: 1, weights: Float64Array.of(1, 1), bias: Float64Array.of(0) };

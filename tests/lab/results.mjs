@@ -5,8 +5,10 @@ import * as training from "../../_static/lab/train.mjs";
 
 const LABELS = 10;
 
-function makeNet({ widths, layers }, normalization) {
-  const net = training.makeNet(widths, normalization, training.seeded(1));
+// A case's normalisation is the playground's, or a share of the lengths that is kept above the first layer.
+function makeNet({ widths, layers, kept }, normalization) {
+  const net = training.makeNet(widths, normalization in kept ? "rms" : normalization, training.seeded(1));
+  net.kept = kept[normalization] ?? 0;
   net.layers.forEach((layer, k) => {
     layer.weights = Float64Array.from(layers[k].weights);
     layer.bias = Float64Array.from(layers[k].bias);
@@ -41,7 +43,8 @@ function drawn(kind, net, inputs, times) {
   return counts;
 }
 
-export function results({ inputs, forward, steps, runs, judged }) {
+export function results({ inputs: numbers, kept, forward, steps, runs, judged }) {
+  const inputs = { ...numbers, kept };
   const answers = { forward: {}, steps: [], runs: [], judged: [], drawn: {} };
   const width = inputs.widths[0];
   for (const normalization of Object.keys(forward)) {

@@ -28,11 +28,22 @@ from ffutils.training import logistic_loss, train_batch
 TARGET = Path(__file__).resolve().parents[2] / "tests" / "lab" / "golden.json"
 WIDTHS = [14, 8, 7, 6]  # ten inputs for the label, four for the data
 ROWS, STEPS = 6, 25
+
+
+def keep(share):
+    """What divides by less than the length: that to the power of `share` is left."""
+    return lambda h: (
+        h * ((h.square().mean(dim=1, keepdim=True) + 1e-8) ** ((share - 1) / 2))
+    )
+
+
+# "kept": above the first layer, some of the length goes up to the next.
+KEPT = {"kept 1": 1.0, "kept 0.4": 0.4}
 NORMALIZATIONS = {
     "none": lambda h: h,
-    "input": lambda h: h,  # of the layers above the first, which has the book's
     "rms": normalize,
     "layernorm": lambda h: layer_norm(h, h.shape[1:]),
+    **{name: keep(share) for name, share in KEPT.items()},
 }
 LOSSES = {
     "logistic": {"threshold": 1.0},
@@ -82,7 +93,7 @@ def make_net(inputs, normalization, goodness="squares", sign=1):
         normalize=NORMALIZATIONS[normalization],
         goodness=lambda h: sign * GOODNESS[goodness](h),
     ).double()
-    if normalization == "input":
+    if normalization in KEPT:
         net.layers[0].normalize = normalize
     with torch.no_grad():
         for layer, values in zip(net.layers, inputs["layers"], strict=True):
@@ -165,7 +176,7 @@ def content():
 def build(inputs):
     x, y = torch.tensor(inputs["x"]).view(ROWS, -1), torch.tensor(inputs["y"])
     everything, in_turn = [[0, 1, 2]], [[0], [1], [2]]
-    result = {"inputs": inputs, "forward": {}, "steps": [], "runs": []}
+    result = {"inputs": inputs, "kept": KEPT, "forward": {}, "steps": [], "runs": []}
     for normalization in NORMALIZATIONS:
         net = make_net(inputs, normalization)
         result["forward"][normalization] = {
@@ -195,7 +206,8 @@ def build(inputs):
         ("rms", "pair", in_turn),
         ("layernorm", "logistic", in_turn),
         ("none", "pair", everything),
-        ("input", "logistic", in_turn),
+        ("kept 1", "logistic", in_turn),
+        ("kept 0.4", "pair", everything),
     ]:
         net, losses = train_run(inputs, x, y, normalization, loss, "adam", turns, STEPS)
         result["runs"].append(
