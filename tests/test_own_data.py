@@ -1,5 +1,6 @@
 """Chapter 15's routes on other data: leaves of three kinds, letters of 26, measurements."""
 
+import ast
 import random
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+from scipy import ndimage
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from ffutils import (
     RECIPE,
@@ -28,7 +30,7 @@ from ffutils import (
     split_validation,
     train,
 )
-from tools.chapters import ROOT, code_cells, read, source
+from tools.chapters import ROOT, code_cells, parse, read, source
 
 QUIET = {"progress": False}
 LEAVES = {"beech": 1.0, "maple": 0.6, "oak": 0.3}  # how wide a leaf is for its height
@@ -58,18 +60,24 @@ def draw_letter(letter, typeface, dice):
     return image.rotate(dice.uniform(-10, 10)).resize((20, 20))
 
 
-def preparation(n_classes, size, *first):
+def defined_by_the_chapter(*names):
+    """The chapter's functions of those names, which may call one another."""
+    space = {"np": np, "pad": pad, "pil_to_tensor": pil_to_tensor, "ndimage": ndimage}
+    space |= {"Image": Image, "ImageFilter": ImageFilter, "ImageOps": ImageOps}
+    space |= {"load_net": load_net, "predict": predict}
+    for cell in code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb")):
+        for node in parse(source(cell)).body:
+            if isinstance(node, ast.FunctionDef) and node.name in names:
+                exec(ast.unparse(node), space)
+    return [space[name] for name in names]
+
+
+prepare_image, name_photo = defined_by_the_chapter("prepare_image", "name_photo")
+
+
+def preparation(n_classes, size, gray=False):
     """The chapter's `prepare`."""
-    return v2.Compose(
-        [
-            *first,
-            v2.Resize((size, size)),
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            torch.flatten,
-            partial(pad, pad=(n_classes, 0)),
-        ]
-    )
+    return partial(prepare_image, size=size, gray=gray, n_classes=n_classes)
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +126,27 @@ def test_a_folder_of_colour_photographs_of_three_kinds(leaves, tmp_path):
     errors = layer_errors(net, validation)
     assert errors["sum of all layers"] < 15, errors
 
-    save_net(net, tmp_path / "leaves.pt", classes=files.classes)
+    how = {"size": 32, "gray": False}
+    save_net(net, tmp_path / "leaves.pt", classes=files.classes, prepare=how)
     loaded, facts = load_net(tmp_path / "leaves.pt", with_facts=True)
-    assert facts["classes"] == list(LEAVES) and loaded.n_classes == 3
+    assert facts == {"classes": list(LEAVES), "prepare": how}
+    assert loaded.n_classes == 3
     dice, named = random.Random(1), []
     for kind in LEAVES:
         for _ in range(10):
-            photograph = prepare(draw_leaf(kind, dice))[None]
-            named.append(facts["classes"][predict(loaded, photograph).item()] == kind)
-    assert sum(named) > 24
+            draw_leaf(kind, dice).save(tmp_path / "new.jpg")
+            named.append(name_photo(tmp_path / "leaves.pt", tmp_path / "new.jpg"))
+    assert (
+        sum(
+            a == kind
+            for a, kind in zip(named, np.repeat(list(LEAVES), 10), strict=True)
+        )
+        > 24
+    )
 
 
 def test_a_folder_of_letters_of_26_kinds(letters):
-    files = ImageFolder(letters, transform=preparation(26, 20, v2.Grayscale()))
+    files = ImageFolder(letters, transform=preparation(26, 20, gray=True))
     train_split, validation = split_validation(all_of(files))
     assert set(train_split.labels.tolist()) == set(range(26))
     net = trained(train_split, 26, epochs=20)
@@ -138,6 +154,27 @@ def test_a_folder_of_letters_of_26_kinds(letters):
     assert error < 40, error  # 96 % by guessing
     wrong = hard_negatives(net, validation.images, validation.labels)
     assert wrong.max() > 9 and not (wrong == validation.labels).any()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("gray, channels", [(True, 1), (False, 3)])
+def test_every_kind_of_image_becomes_a_row_of_the_same_length(mode, gray, channels):
+    row = prepare_image(Image.new(mode, (40, 30)), 8, gray, 3)
+    assert row.shape == (3 + channels * 64,) and row.dtype == torch.float32
+    assert not row[:3].any() and row.min() >= 0 and row.max() <= 1
+
+
+def test_a_wide_photograph_loses_its_sides_and_a_turned_one_is_turned_back(tmp_path):
+    wide = Image.new("L", (60, 20))
+    wide.paste(255, (20, 0, 40, 10))  # white above, in the middle
+    row = prepare_image(wide, 20, True, 2)
+    rows = row[2:].view(20, 20)
+    assert rows[:9].min() > 0.9 and rows[11:].max() < 0.1
+    exif = Image.Exif()
+    exif[0x0112] = 3  # held upside down
+    wide.rotate(180).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as turned:
+        assert torch.equal(prepare_image(turned, 20, True, 2), row)
 
 
 def test_a_loader_of_a_part_of_the_files(leaves):
@@ -156,7 +193,7 @@ def test_a_loader_of_a_part_of_the_files(leaves):
 
 
 def test_a_csv_gives_what_the_folder_gives(letters, tmp_path):
-    files = ImageFolder(letters, transform=preparation(26, 20, v2.Grayscale()))
+    files = ImageFolder(letters, transform=preparation(26, 20, gray=True))
     rows = ["class," + ",".join(map(str, range(400)))]
     for path, label in files.samples[::7]:
         numbers = np.asarray(Image.open(path)).ravel()
@@ -258,17 +295,6 @@ def test_class_names_of_numpy_are_refused_with_advice(tmp_path):
 # ---- The chapter
 
 
-def defined_by_the_chapter(*names):
-    """The chapter's functions of those names, each from the cell that defines it."""
-    cells = code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb"))
-    space = {"np": np, "pad": pad, "Image": Image}
-    space |= {"ImageFilter": ImageFilter, "ImageOps": ImageOps}
-    for name in names:
-        (cell,) = [source(c) for c in cells if f"def {name}(" in source(c)]
-        exec(cell[cell.index(f"def {name}(") :], space)
-    return [space[name] for name in names]
-
-
 @pytest.mark.parametrize("place", [(20, 30), (200, 120), (250, 20)])
 def test_a_photographed_digit_is_cut_out_scaled_and_centred(place):
     ink_of, crop_to_ink, centre = defined_by_the_chapter(
@@ -297,6 +323,25 @@ def test_rows_are_scaled_by_the_training_values_and_kept_inside():
     low, high = torch.tensor([0.0, 10.0]), torch.tensor([2.0, 20.0])
     rows = prepare_rows(torch.tensor([[1.0, 15.0], [-1.0, 30.0]]), low, high, 3)
     assert rows.tolist() == [[0, 0, 0, 0.5, 0.5], [0, 0, 0, 0, 1]]
+
+
+def test_a_column_that_never_changes_does_no_harm():
+    (prepare_rows,) = defined_by_the_chapter("prepare_rows")
+    low = torch.tensor([5.0])
+    assert prepare_rows(torch.tensor([[5.0], [6.0]]), low, low, 1).tolist() == [
+        [0, 0],
+        [0, 1],
+    ]
+
+
+def test_specks_are_dropped_and_strokes_are_kept():
+    (drop_specks,) = defined_by_the_chapter("drop_specks")
+    ink = np.zeros((60, 60), "float32")
+    ink[10:40, 20:24], ink[45:50, 20:26] = 0.8, 0.5  # a stroke, and a part of it
+    speckled = ink.copy()
+    speckled[2:4, 50:53] = speckled[55, 1] = 1
+    assert np.array_equal(drop_specks(speckled), ink)
+    assert np.array_equal(drop_specks(ink), ink)
 
 
 def test_the_chapter_goes_on_without_fashion_mnist(monkeypatch, tmp_path):
