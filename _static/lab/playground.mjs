@@ -39,6 +39,7 @@ class Playground {
     this.stayed = false; // the reader has paused it: nothing starts by itself
     this.inSight = false;
     this.asked = false; // the words are wanted with the next view
+    /** @type {number | null} */ this.wrongAt = null; // the step of what is said of a wrong one
     this.id = 0;
     this.seeds = 1;
     /** @type {View | null} */ this.view = null;
@@ -157,6 +158,7 @@ class Playground {
   /** Begin at epoch 0, and go on training if that was going on. @param {{ keepPoints?: boolean }} [options] */
   start({ keepPoints = false } = {}) {
     this.id += 1;
+    this.forgetWrong();
     [this.view, this.history] = [null, []];
     [this.part, this.answered, this.kept, this.keptShown] = [0, -1, [], []];
     this.layOut();
@@ -386,13 +388,17 @@ class Playground {
   hear(data) {
     if (data.id !== this.id) return; // of a run that is gone
     if (data.type === "failed") this.fail(data.message);
-    else if (data.type === "wrong") this.say(wrongText(this.armSettings()[0].data, data.found));
+    else if (data.type === "wrong") {
+      this.say(wrongText(this.armSettings()[0].data, data.found));
+      this.wrongAt = this.view?.steps ?? 0;
+    }
     else this.receive(data);
   }
 
   /** @param {View} view */
   receive(view) {
     this.view = view;
+    if (view.steps !== this.wrongAt) this.forgetWrong();
     this.keptShown = this.lesson?.arrows ? view.arms.map(({ settings }) => settings.kept) : [];
     this.remember(view);
     if (this.state === "loading") this.arrive();
@@ -414,6 +420,12 @@ class Playground {
     if (this.drawing) return;
     this.drawing = true;
     requestAnimationFrame(() => this.show());
+  }
+
+  /** What was said of a wrong one, before it learnt on. */
+  forgetWrong() {
+    if (this.wrongAt !== null) this.say("");
+    this.wrongAt = null;
   }
 
   /** The first view of a run is there. */

@@ -85,7 +85,7 @@ export const goodnessText = (data, values) => values.map((g, label) => `${labelT
 
 /** What is shown of an input that the net gets wrong. @param {string} data @param {{ trueLabel: number, winner: number } | null} found */
 export const wrongText = (data, found) =>
-  (found ? `This ${labelText(data, found.trueLabel)} it calls ${TOY_2D.includes(data) ? "" : "a "}${labelText(data, found.winner)}.` : "It gets all of them right.");
+  (found ? `This ${labelText(data, found.trueLabel)} it calls ${TOY_2D.includes(data) ? "" : found.winner === 8 ? "an " : "a "}${labelText(data, found.winner)}.` : "It gets all of them right.");
 
 /** The lengths that are drawn as arrows. @param {import("./run.mjs").Lengths} lengths */
 export function lengthsText({ positive, negative }) {

@@ -499,7 +499,7 @@ def test_a_point_is_asked_painted_and_dragged(watch):
 
 @pytest.mark.parametrize(
     ("end", "said"),
-    [("#data=digits", r"This (\d) it calls a (?!\1)\d\."), ("", r"This ([●■]) it calls (?!\1)[●■]\.")],
+    [("#data=digits", r"This (\d) it calls an? (?!\1)\d\."), ("", r"This ([●■]) it calls (?!\1)[●■]\.")],
 )  # fmt: skip
 def test_show_one_that_it_gets_wrong(watch, end, said):
     """In words, too: its true label, and what the net says."""
@@ -513,6 +513,10 @@ def test_show_one_that_it_gets_wrong(watch, end, said):
         page.wait_for_function(
             "/^A (.). The sum says (?!\\1)/.test(document.querySelector('.ff-play-verdict').textContent)"
         )
+    press(page, "Step")
+    page.wait_for_function(
+        "!document.querySelector('.ff-playground [role=status]').textContent"
+    )
 
 
 # ---- Lessons
