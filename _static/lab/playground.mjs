@@ -110,10 +110,6 @@ class Playground {
       this.panel.show(this.part, this.answered >= this.part);
     }
     this.panelOf = this.lesson;
-    this.showLegend();
-  }
-
-  showLegend() {
     this.legend.replaceChildren(...this.seriesNames().map((name, k) => this.makeKey(name, k)));
   }
 
@@ -147,7 +143,7 @@ class Playground {
 
   /** Has the slider of a run been moved from where the lesson has it, in what is on the page? @param {number} k */
   isMoved(k) {
-    return (this.keptShown[k] ?? null) !== null && this.keptShown[k] !== this.armsShown()[k]?.change.kept;
+    return this.keptShown[k] !== undefined && this.keptShown[k] !== this.armsShown()[k]?.change.kept;
   }
 
   /** @param {number} k */
