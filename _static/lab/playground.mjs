@@ -485,13 +485,10 @@ class Playground {
     return `${when}: ${pairs.map(([share, name]) => `${share} (${name})`).join(", ")}.`;
   }
 
+  /** Of the curve's lines; a lesson has them beside its two numbers. @returns {string[]} */
   seriesNames() {
-    if (this.lesson) {
-      const { focus } = this.lesson;
-      return this.armShorts().map((name) => `${focus === "sum" ? "sum" : `layer ${focus + 1}`}, ${name}`);
-    }
     const { layers } = this.settings;
-    return layers === 1 ? ["the layer"] : ["sum", ...Array.from({ length: layers }, (_, k) => `layer ${k + 1}`)];
+    return this.lesson ? [] : layers === 1 ? ["the layer"] : ["sum", ...Array.from({ length: layers }, (_, k) => `layer ${k + 1}`)];
   }
 
   /** Each line of the curve, from what is remembered. @returns {((accuracy: { layers: number[], sum: number }[]) => number)[]} */
