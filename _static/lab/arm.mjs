@@ -50,6 +50,14 @@ function makeInput(what) {
   return make("p", { class: "ff-play-input" }, `${what} with a `, colored("blue", "true"), " or ", colored("orange", "wrong"), " label");
 }
 
+/** A label as it goes in beside the digit: ten numbers, one of them 1. @param {"blue" | "orange"} color @param {string} kind */
+function makeLabel(color, kind) {
+  const cells = Array.from({ length: 10 }, () => make("i"));
+  const element = make("span", { class: `ff-play-label ff-play-label-${color}` }, ...cells, make("span", {}, colored(color, kind), make("span", { class: "ff-play-label-rest" }, " label")));
+  const show = (/** @type {number} */ label) => cells.forEach((cell, k) => (cell.textContent = k === label ? String(label) : ""));
+  return { element, show };
+}
+
 const makeDigitCanvas = () =>
   make("canvas", { width: 8, height: 8, class: "ff-play-digit", role: "img", "aria-label": "A digit that the net has not learnt from" });
 
@@ -89,7 +97,8 @@ export class Arm {
     const net = make("div", { class: "ff-play-net" }, ...this.rows.map(({ element }) => element).reverse(), input);
     if (this.arrows) {
       this.rows[0].element.before(this.arrows.element);
-      input.append(makeButton({ class: "ff-play-another", title: "Another digit" }, () => this.showAnother(), "↻", (this.digit = makeDigitCanvas())));
+      this.writtenLabels = [makeLabel("orange", "wrong"), makeLabel("blue", "true")];
+      input.replaceChildren(...this.writtenLabels.map(({ element }) => element), makeButton({ class: "ff-play-another", title: "Another digit" }, () => this.showAnother(), "↻", (this.digit = makeDigitCanvas())));
     }
     if (typeof highlighted === "number") this.rows[highlighted]?.element.classList.add("ff-play-focus");
     this.element = make("section", { class: "ff-play-arm", "aria-label": title || "The net" });
@@ -296,8 +305,9 @@ export class Arm {
   /** @param {ArmView} view */
   showDigit({ example, fields }) {
     if (!this.digit || !example) return;
-    const { data, total, winner, trueLabel } = example;
+    const { data, total, winner, trueLabel, wrongLabel } = example;
     paintImage(this.digit, data, false);
+    [wrongLabel, trueLabel].forEach((label, k) => this.writtenLabels?.[k].show(label));
     this.digit.setAttribute("aria-label", `A digit that the net has not learnt from: a ${trueLabel}`);
     if (!this.sumBars) return;
     paintLabels(this.sumBars.bars, total, winner, trueLabel);

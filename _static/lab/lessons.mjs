@@ -59,8 +59,8 @@ export const LESSONS = [
         until: 20,
         measuredAt: 20,
         measured: [[65, 85], [0, 18]],
-        found: ([left, right]) => `With five seeds, the untrained layer 2 names ${left} of the digits rightly with lengths as they come, ${right} with lengths scaled to 1 (guessing: 10\u00a0%).`,
-        why: "Goodness is squared length: layer 1 makes blue arrows long, orange short. Random weights copy that, so layer 2 would be paid for layer 1's work and need not learn. Scaled to 1, there is nothing to copy: random weights prefer some label, whatever the digit. Drag the right slider, or let it move:",
+        found: ([left, right]) => `With five seeds, the untrained layer 2 names ${left} of the digits rightly with lengths as they come, ${right} with lengths scaled to 1.`,
+        why: "Layer 1 makes blue arrows long, orange short. Random weights copy that, so layer 2 would be paid for layer 1's work and need not learn. Scaled to 1, there is nothing to copy: random weights prefer some label, whatever the digit. Drag the right slider, or:",
         demo: { arm: 1, kept: 1, buttons: ["Let the lengths in", "Scale them again"], measured: [65, 85] },
       },
       {

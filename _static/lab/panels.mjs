@@ -77,7 +77,7 @@ export const colored = (color, text) => make("span", { class: `ff-play-${color}`
 /** How to read the histograms. @param {HTMLElement} caption @param {Settings[]} arms of each run */
 export function showCaption(caption, arms) {
   const [before, between, after] = captionText(arms);
-  caption.replaceChildren(before, colored("blue", "Blue (true label)"), between, colored("orange", "orange (wrong label)"), after);
+  caption.replaceChildren(before, colored("blue", "Blue (true label)"), between, colored("orange", "orange (wrong)"), after);
 }
 
 /** @param {Name} name @param {(name: Name, value: string | number) => void} change */
@@ -123,7 +123,7 @@ export function makeLessonPanel(lesson, acts) {
   const questions = lesson.parts.map(({ question }) => make("p", {}, question));
   const demos = lesson.parts.map(({ demo }) => (demo ? makeButton({ class: "ff-play-demo" }, acts.demonstrate, demo.buttons[0]) : null));
   const answers = lesson.parts.flatMap((part, k) => [makeWait(part, acts.reveal), makeAnswer(part, lesson.parts[k + 1], demos[k], acts.goOn)]);
-  const numbers = makeNumbers();
+  const numbers = makeNumbers(lesson.arrows === true || lesson.key === "isolation");
   const question = make("div", { class: "ff-play-question" }, make("h2", {}, `${number}. ${lesson.title}`),
     make("div", { class: "ff-play-stack" }, ...questions), ...makeChoice(lesson, acts.arm));
   const result = make("div", { class: "ff-play-result" }, numbers.element, make("div", { class: "ff-play-stack" }, ...answers),
@@ -165,11 +165,12 @@ function makeChoice({ arms }, act) {
   return [choice.element];
 }
 
-/** The two numbers that a lesson compares, large. */
-function makeNumbers() {
-  const what = make("p", { class: "ff-play-what" });
-  const runs = [0, 1].map((k) => ({ share: make("b"), name: make("span"), dash: make("i", { class: `ff-play-dash ff-play-dash-${k}` }) }));
-  const note = make("p", { class: "ff-play-note" });
+/** The two numbers that a lesson compares, large. Their room is there before they are. @param {boolean} noted with a line below them */
+function makeNumbers(noted) {
+  const blank = "\u00a0";
+  const what = make("p", { class: "ff-play-what" }, blank);
+  const runs = [0, 1].map((k) => ({ share: make("b", {}, blank), name: make("span", {}, blank), dash: make("i", { class: `ff-play-dash ff-play-dash-${k}` }) }));
+  const note = make("p", { class: "ff-play-note" }, noted ? blank : "");
   const element = make("div", { class: "ff-play-live" }, what,
     make("div", { class: "ff-play-two" }, ...runs.map(({ share, name, dash }) => make("p", {}, share, " ", make("span", {}, dash, name)))), note);
   /** @param {string} text @param {[share: string, name: string][]} pairs @param {string} further */

@@ -3,12 +3,12 @@
 // worker.mjs trains and measures, arm.mjs draws a run, panels.mjs has the controls; this file holds them together.
 
 import { Arm } from "./arm.mjs";
-import { comeIntoView, make, reducedMotion } from "./dom.mjs";
+import { comeIntoView, make, makeButton, reducedMotion } from "./dom.mjs";
 import { LESSONS, findLesson, focusOf, focusText } from "./lessons.mjs";
 import { makeBar, makeLessonPanel, makeLessons, makeSettings, showCaption } from "./panels.mjs";
 import { paintCurve } from "./paint.mjs";
 import { DEFAULTS, RESTARTING, fromAddress, toHash } from "./settings.mjs";
-import { describe, lengthsName, percent, wrongText } from "./words.mjs";
+import { describe, favouritesText, movedName, percent, wrongText } from "./words.mjs";
 
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {import("./settings.mjs").Name} Name */
@@ -134,11 +134,11 @@ class Playground {
   }
 
   armNames() {
-    return this.armsShown().map(({ name }, k) => (this.isMoved(k) ? `Lengths now ${this.movedName(k)}` : name));
+    return this.armsShown().map(({ name }, k) => (this.isMoved(k) ? `Lengths ${this.movedName(k)}` : name));
   }
 
   armShorts() {
-    return this.armsShown().map(({ short }, k) => (this.isMoved(k) ? `now ${this.movedName(k)}` : short));
+    return this.armsShown().map(({ short }, k) => (this.isMoved(k) ? this.movedName(k) : short));
   }
 
   /** Has the slider of a run been moved from where the lesson has it, in what is on the page? @param {number} k */
@@ -148,7 +148,7 @@ class Playground {
 
   /** @param {number} k */
   movedName(k) {
-    return lengthsName(this.keptShown[k] ?? 0);
+    return movedName(this.keptShown[k] ?? 0);
   }
 
   /** Begin at epoch 0, and go on training if that was going on. @param {{ keepPoints?: boolean }} [options] */
@@ -412,6 +412,7 @@ class Playground {
     if (this.asked && !view.playing && this.state !== "running") {
       this.asked = false;
       this.say(this.lesson ? this.pausedText(view, this.lesson) : describe(view, [], false));
+      if (this.lesson && view.ended) this.status.append(" ", makeButton({ class: "ff-play-to-answer" }, () => this.panel?.focus(this.part), "Go\u00a0↓"));
     }
     if (this.drawing) return;
     this.drawing = true;
@@ -472,7 +473,8 @@ class Playground {
     const { key, focus } = lesson;
     const shorts = this.armShorts();
     const pairs = arms.map(({ accuracy }, k) => /** @type {[string, string]} */ ([percent(focusOf(accuracy, focus)), shorts[k]]));
-    const further = key === "isolation" ? `The weights of the two layers 1 differ by ${difference}.` : "";
+    const further = key === "isolation" ? `The weights of the two layers 1 differ by ${difference}.`
+      : lesson.arrows && focus !== "sum" ? favouritesText(arms.map(({ favourites }) => favourites[focus])) : "";
     return [`${ended ? "Result" : `Epoch ${epoch}`}. ${focusText(lesson, this.part, ended)} names rightly`, pairs, further];
   }
 
@@ -480,7 +482,7 @@ class Playground {
   pausedText(view, lesson) {
     const [, pairs, further] = this.compare(view, lesson);
     const when = view.ended ? "Result" : `Epoch ${view.epoch}`;
-    if (further) return `${when}. ${further}`;
+    if (lesson.key === "isolation") return `${when}. ${further}`;
     if (view.ended) return `${when}: ${pairs.map(([share]) => share).join(" and ")}. The answer is there.`;
     return `${when}: ${pairs.map(([share, name]) => `${share} (${name})`).join(", ")}.`;
   }

@@ -96,7 +96,13 @@ export function lengthsText({ positive, negative }) {
 /** What becomes of lengths, from none kept of them to all. @param {number} kept */
 export const lengthsName = (kept) => ({ 0: "scaled to 1", 1: "as they come" })[kept] ?? "in between";
 
-/** How to read the histograms: what stands before, between and after "Blue (true label)" and "orange (wrong label)". @param {Settings[]} arms of each run */
+/** What a slider has made of them. @param {number} kept */
+export const movedName = (kept) => ({ 0: "taken away", 1: "let in" })[kept] ?? "in between";
+
+/** The labels that two layers answer most often. @param {import("./worker.mjs").ArmView["favourites"][number][]} favourites */
+export const favouritesText = (favourites) => `Most often: ${favourites.map(({ label, share }) => `${label} (${percent(share)})`).join(" and ")}.`;
+
+/** How to read the histograms: what stands before, between and after "Blue (true label)" and "orange (wrong)". @param {Settings[]} arms of each run */
 export function captionText([first, second = first]) {
   if (first.kept !== second.kept) return ["Goodness = length²; most wins. ", " should end right of θ, ", " left."];
   const mean = { squares: "mean square", rms: "root mean square", abs: "mean absolute value" }[first.goodness];

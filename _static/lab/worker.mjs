@@ -25,6 +25,7 @@ const ARROWS = 8; // inputs of the test set whose lengths are drawn
  * @property {Settings} settings
  * @property {number} labels
  * @property {{ layers: number[], sum: number }} accuracy
+ * @property {Measured["favourites"]} favourites of each layer
  * @property {LayerView[]} layers
  * @property {number[]} learning
  * @property {import("./run.mjs").Trouble | null} trouble
@@ -97,18 +98,18 @@ function growTop(old, passes, { loss, theta }) {
   return top;
 }
 
-/** The axes of all histograms. A layer has the same one in both runs of a lesson, unless their thresholds differ. @param {Measured[]} measured */
+/** The axes of all histograms. A lesson's are all the same, unless the thresholds of its runs differ. @param {Measured[]} measured */
 function growTops(measured) {
   const { runs, tops } = state;
   measured.forEach(({ positive, negative }, number) =>
     positive.forEach((_, k) => (tops[number][k] = growTop(tops[number][k], [positive[k], negative[k]], runs[number].settings))));
   if (runs.length < 2 || runs[0].settings.theta !== runs[1].settings.theta) return;
-  const [shared, other] = tops;
-  shared.slice(0, other.length).forEach((top, k) => (shared[k] = other[k] = Math.max(top, other[k])));
+  const top = Math.max(...tops.flat());
+  tops.forEach((own) => own.fill(top));
 }
 
 /** @param {Run} run @param {number[]} tops @param {Measured} measured @returns {ArmView} */
-function viewOf(run, tops, { accuracy, positive, negative }) {
+function viewOf(run, tops, { accuracy, favourites, positive, negative }) {
   const { settings, net, labels } = run;
   const layers = tops.map((top, k) => {
     const above = (/** @type {Float64Array} */ values) => values.reduce((n, v) => n + (v > settings.theta ? 1 : 0), 0) / values.length;
@@ -118,7 +119,7 @@ function viewOf(run, tops, { accuracy, positive, negative }) {
     };
   });
   const lengths = layers.length > 1 ? lengthsForLayer2(run, ARROWS) : undefined;
-  const shared = { settings, labels, accuracy, layers, lengths, learning: learning(run), trouble: run.trouble };
+  const shared = { settings, labels, accuracy, favourites, layers, lengths, learning: learning(run), trouble: run.trouble };
   if (!TOY_2D.includes(settings.data)) return { ...shared, example: example(run, state.index), fields: fieldsOf(run) };
   const { x, y, inputs } = run.train;
   return {

@@ -41,6 +41,18 @@ MOVED = """async ([changes, epoch, kepts]) => {
     return accuracy(run);
   });
 }"""
+# The most frequent answer of an untrained layer 2: as run.mjs says, and from the answers to the digits, one by one.
+FAVOURITES = """async () => {
+  const { example, makeRun, measure, step } = await import("/_static/lab/run.mjs");
+  const { DEFAULTS } = await import("/_static/lab/settings.mjs");
+  const digits = new Uint8Array(await (await fetch("/_static/lab/digits8.bin")).arrayBuffer());
+  const run = makeRun({ ...DEFAULTS, data: "digits", layers: 2, order: "turns", kept: 0 }, digits);
+  while (run.epoch < 2 && step(run));
+  const answers = Array.from(run.test.y, (_, k) => example(run, k).chosen[1]);
+  const times = (label) => answers.filter((one) => one === label).length;
+  const { label, share } = measure(run).favourites[1];
+  return [share, Math.max(...answers.map(times)) / answers.length].concat(times(label) / answers.length === share ? [] : ["not it"]);
+}"""
 LESSON = """async (key) => {
   const { findLesson, foundText } = await import("/_static/lab/lessons.mjs");
   const lesson = findLesson(key);
@@ -602,7 +614,7 @@ def test_a_button_under_the_answer_lets_the_lengths_in_and_scales_them_again(wat
     run_to_the_end(page, 20)
     (left, right), _ = numbers(page)
     press(page, "Let the lengths in")
-    wait_for_names(page, ["as they come", "now as they come"])
+    wait_for_names(page, ["as they come", "let in"])
     assert numbers(page)[0] == [left, left] and sliders(page) == ["1", "1"]
     press(page, "Scale them again")
     wait_for_names(page, ["as they come", "scaled to 1"])
@@ -612,7 +624,7 @@ def test_a_button_under_the_answer_lets_the_lengths_in_and_scales_them_again(wat
     assert numbers(page)[1] == ["as they come", "scaled to 1"]
     assert sliders(page) == ["1", "0"] and min(numbers(page)[0]) > 90
     press(page, "Take the lengths away")
-    wait_for_names(page, ["now scaled to 1", "scaled to 1"])
+    wait_for_names(page, ["taken away", "scaled to 1"])
     assert numbers(page)[0][0] < numbers(page)[0][1] - 2
     press(page, "Reset")
     wait(page)
@@ -629,11 +641,11 @@ def test_the_sliders_wait_for_the_answer_and_take_keys(watch):
     run_to_the_end(page, 20)
     right.focus()
     right.press("End")
-    wait_for_names(page, ["as they come", "now as they come"])
-    assert "Lengths now as they come" in page.locator("h2").all_inner_texts()
+    wait_for_names(page, ["as they come", "let in"])
+    assert "Lengths let in" in page.locator("h2").all_inner_texts()
     for _ in range(12):  # faster than it draws: the last one counts
         right.press("ArrowLeft")
-    wait_for_names(page, ["as they come", "now in between"])
+    wait_for_names(page, ["as they come", "in between"])
     assert right.get_attribute("aria-valuetext") == "in between"
     left, between = numbers(page)[0]
     assert between < left - 5 and status(page) == ""
@@ -650,7 +662,7 @@ def test_a_slider_that_moves_by_itself_can_be_watched(moving):
     moving.wait_for_function(
         "0 < document.querySelectorAll('[type=range]')[1].value && document.querySelectorAll('[type=range]')[1].value < 1"
     )
-    wait_for_names(moving, ["as they come", "now as they come"])
+    wait_for_names(moving, ["as they come", "let in"])
 
 
 def test_the_answer_need_not_be_waited_for(watch):
@@ -905,6 +917,46 @@ def test_the_answer_moves_nothing(browser, repository):
     page.wait_for_timeout(500)
     assert page.evaluate("window.shift") <= 0.02
     context.close()
+
+
+def test_a_lesson_shows_how_the_labels_go_in(watch):
+    """Ten numbers with a digit, one of them 1: the true label, which is underlined above, and a wrong one."""
+    page = start(watch(), f"{BARE}#lesson=lengths")
+    true, wrong, shown = (
+        page.locator(f".ff-play-arm:first-child {part}")
+        for part in (
+            ".ff-play-label-blue i",
+            ".ff-play-label-orange i",
+            ".ff-play-true-label",
+        )
+    )
+    for _ in range(3):
+        labels = [cells.all_inner_texts() for cells in (true, wrong)]
+        assert [len(cells) for cells in labels] == [10, 10]
+        at = [next(k for k, text in enumerate(cells) if text) for cells in labels]
+        assert [int("".join(cells)) for cells in labels] == at and at[0] != at[1]
+        assert int(shown.first.inner_text()) == at[0]
+        page.locator(".ff-play-another").first.click()
+        page.wait_for_timeout(400)
+
+
+def test_the_favourite_answer_of_a_layer(watch):
+    """What run.mjs counts, counted again from the answers to single digits."""
+    found, counted = start(watch()).evaluate(FAVOURITES)
+    assert found == counted > 0.15
+
+
+def test_on_a_phone_a_tap_leads_to_the_answer(watch):
+    page = start(watch(width=390), f"{BARE}#lesson=isolation")
+    press(page, "More")
+    press(page, "fast")
+    run_to_the_end(page, 40)
+    answer = page.locator(".ff-play-found")
+    page.evaluate("scrollTo(0, 0)")
+    assert answer.bounding_box()["y"] > 800
+    press(page, "Go\xa0↓")
+    page.wait_for_timeout(300)
+    assert 60 < answer.bounding_box()["y"] < 600
 
 
 def test_on_a_phone_both_runs_are_in_view(watch):
