@@ -68,7 +68,7 @@ function makeArrows(keep) {
   slider.addEventListener("input", () => keep(Number(slider.value)));
   const end = (/** @type {number} */ kept) => make("span", { "aria-hidden": "true" }, lengthsName(kept));
   return { canvas, slider, element: make("div", { class: "ff-play-arrows" },
-    make("p", {}, make("span", {}, "given to layer 2:"), " ", make("span", {}, "only lengths are to scale")), canvas,
+    make("p", {}, make("span", {}, "given to layer 2:"), " ", make("span", {}, "one per digit and label")), canvas,
     make("div", { class: "ff-play-slider" }, end(0), slider, end(1))) };
 }
 

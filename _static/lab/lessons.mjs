@@ -54,13 +54,13 @@ export const LESSONS = [
     floor: 0,
     parts: [
       {
-        question: "Layer 1 learns, in both runs the same. Layer 2 does not: its weights stay random. How can it name digits on the left?",
+        question: "Both runs train the same layer 1. Layer 2 is not trained: its weights stay random. How can the one on the left name digits?",
         state: ["untrained", "untrained"],
         until: 20,
         measuredAt: 20,
         measured: [[65, 85], [0, 18]],
-        found: ([left, right]) => `With five seeds, the untrained layer 2 names ${left} of the digits rightly with lengths as they come, ${right} with lengths scaled to 1.`,
-        why: "Layer 1 makes blue arrows long, orange short. Random weights copy that, so layer 2 would be paid for layer 1's work and need not learn. Scaled to 1, there is nothing to copy: random weights prefer some label, whatever the digit. Drag the right slider, or:",
+        found: ([left, right]) => `Five seeds: with lengths as they come, the untrained layer 2 is right on ${left} of the digits; scaled to 1, on ${right}, below or above guessing (10\u00a0%) by the luck of its weights.`,
+        why: "Layer 1 makes blue long, orange short, and random weights pass that on: layer 2 is right, and has learnt nothing. Scaled to 1, nothing is left to pass on. Drag the right slider.",
         demo: { arm: 1, kept: 1, buttons: ["Let the lengths in", "Scale them again"], measured: [65, 85] },
       },
       {
@@ -70,8 +70,8 @@ export const LESSONS = [
         until: 40,
         measuredAt: 40,
         measured: [[96, 98], [94, 97]],
-        found: ([left, right], taken) => `It is: with five seeds, layer 2 reaches ${right} with lengths scaled to 1, ${left} with lengths as they come. Take the lengths away on the left, and its layer 2 falls to ${taken}, below the right one each time.`,
-        why: "It had leaned on what layer 1 had found already, and found less itself. On these small digits that costs nothing while the lengths are there.",
+        found: ([left, right], taken) => `Five seeds: layer 2 reaches ${right} scaled to 1, and ${left} with lengths as they come, so on these small digits lengths do no harm while they are there. Taken away, they leave ${taken}, below the right one each time.`,
+        why: "Enough. And the layer 2 that was given lengths leans on them: take them away, and it falls behind. It has found less by itself.",
         demo: { arm: 0, kept: 0, buttons: ["Take the lengths away", "Give them back"], measured: [82, 92] },
       },
     ],
@@ -200,7 +200,7 @@ export const rangeText = ([least, greatest]) => (least === greatest ? `${least}\
 export const foundText = ({ measured, found, demo }) => found(measured.map(rangeText), demo ? rangeText(demo.measured) : "");
 
 /** What is compared, in words. @param {Lesson} lesson @param {number} part @param {boolean} ended */
-export const focusText = ({ focus, parts }, part, ended) => (focus === "sum" ? "The sum of the layers" : `Layer ${focus + 1}, ${parts[part].state?.[Number(ended)]},`);
+export const focusText = ({ focus, parts }, part, ended) => (focus === "sum" ? "The sum of layers" : `Layer ${focus + 1}, ${parts[part].state?.[Number(ended)]},`);
 
 /** What was compared: the accuracy of the lesson's layer, or of the sum. @param {{ layers: number[], sum: number }} accuracy @param {Lesson["focus"]} focus */
 export const focusOf = (accuracy, focus) => (focus === "sum" ? accuracy.sum : accuracy.layers[focus]);

@@ -121,9 +121,9 @@ export function makeSettings(change) {
 export function makeLessonPanel(lesson, acts) {
   const number = LESSONS.indexOf(lesson) + 1;
   const questions = lesson.parts.map(({ question }) => make("p", {}, question));
-  const demos = lesson.parts.map(({ demo }) => (demo ? makeButton({ class: "ff-play-demo" }, acts.demonstrate, demo.buttons[0]) : null));
+  const demos = lesson.parts.map(({ demo }) => (demo ? makeButton({ class: "ff-play-main ff-play-demo" }, acts.demonstrate, demo.buttons[0]) : null));
   const answers = lesson.parts.flatMap((part, k) => [makeWait(part, acts.reveal), makeAnswer(part, lesson.parts[k + 1], demos[k], acts.goOn)]);
-  const numbers = makeNumbers(lesson.arrows === true || lesson.key === "isolation");
+  const numbers = makeNumbers(lesson.key === "isolation");
   const question = make("div", { class: "ff-play-question" }, make("h2", {}, `${number}. ${lesson.title}`),
     make("div", { class: "ff-play-stack" }, ...questions), ...makeChoice(lesson, acts.arm));
   const result = make("div", { class: "ff-play-result" }, numbers.element, make("div", { class: "ff-play-stack" }, ...answers),
@@ -135,7 +135,11 @@ export function makeLessonPanel(lesson, acts) {
     answers.forEach((one, k) => one.classList.toggle("ff-play-shown", k === 2 * part + Number(answered)));
     result.classList.toggle("ff-play-answered", answered);
   };
-  const focus = (/** @type {number} */ part) => answers[2 * part + 1].focus();
+  const focus = (/** @type {number} */ part) => {
+    const answer = answers[2 * part + 1];
+    answer.focus({ preventScroll: true });
+    comeIntoView(demos[part] ?? answer); // with the picture that the button moves
+  };
   /** What the button under the answer would do next. @param {number} part @param {boolean} done */
   const showDemo = (part, done) => {
     const [button, { demo }] = [demos[part], lesson.parts[part]];
@@ -149,9 +153,11 @@ const makeWait = ({ until }, reveal) => make("div", { class: "ff-play-pending" }
   make("p", {}, `The answer comes at epoch ${until}.`), makeButton({}, reveal, "Show the answer"));
 
 /** @param {Part} part @param {Part | undefined} next @param {HTMLElement | null} demo @param {() => void} goOn */
-const makeAnswer = (part, next, demo, goOn) => make("div", { class: "ff-play-answer", tabindex: -1 },
-  make("p", { class: "ff-play-found" }, foundText(part)), make("p", {}, part.why),
-  make("div", { class: "ff-play-tools" }, ...(demo ? [demo] : []), ...(next?.button ? [makeButton({ class: "ff-play-main" }, goOn, next.button)] : [])));
+function makeAnswer(part, next, demo, goOn) {
+  const [found, why] = [make("p", { class: "ff-play-found" }, foundText(part)), make("p", {}, part.why)];
+  const tools = make("div", { class: "ff-play-tools" }, ...(demo ? [demo] : []), ...(next?.button ? [makeButton({}, goOn, next.button)] : []));
+  return make("div", { class: "ff-play-answer", tabindex: -1 }, ...(demo ? [why, tools, found] : [found, why]));
+}
 
 /** Which run stands on the right, where there are several. @param {Lesson} lesson @param {(k: number) => void} act */
 function makeChoice({ arms }, act) {

@@ -8,7 +8,7 @@ import { LESSONS, findLesson, focusOf, focusText } from "./lessons.mjs";
 import { makeBar, makeLessonPanel, makeLessons, makeSettings, showCaption } from "./panels.mjs";
 import { paintCurve } from "./paint.mjs";
 import { DEFAULTS, RESTARTING, fromAddress, toHash } from "./settings.mjs";
-import { describe, favouritesText, movedName, percent, wrongText } from "./words.mjs";
+import { describe, movedName, percent, wrongText } from "./words.mjs";
 
 /** @typedef {import("./settings.mjs").Settings} Settings */
 /** @typedef {import("./settings.mjs").Name} Name */
@@ -175,6 +175,7 @@ class Playground {
     if (!this.lesson || this.part + 1 === this.lesson.parts.length) return true;
     this.part += 1;
     this.panel?.show(this.part, false);
+    this.panel?.showQuestion();
     this.keep([]);
     this.arms.forEach((arm) => arm.allowSlider(false));
     return false;
@@ -300,7 +301,7 @@ class Playground {
     const demo = this.lesson?.parts[this.part].demo;
     if (!demo) return;
     const to = this.armSettings()[demo.arm].kept === demo.kept ? 1 - demo.kept : demo.kept;
-    comeIntoView(this.stage);
+    comeIntoView(/** @type {HTMLElement | null} */ (this.stage.querySelector(".ff-play-focus")) ?? this.stage);
     const glide = () => {
       const from = this.armSettings()[demo.arm].kept;
       const next = reducedMotion() ? to : Math.round(20 * from + Math.sign(to - from)) / 20;
@@ -313,13 +314,12 @@ class Playground {
   goOnWithLesson() {
     this.bar.train.focus({ preventScroll: true });
     this.pressTrain();
-    this.panel?.showQuestion();
   }
 
   playFreely() {
     this.settings = this.armSettings()[1];
     this.choose(null);
-    this.bar.train.focus();
+    this.lessons.focus();
   }
 
   /** @param {{ hash: string, search: string }} from */
@@ -412,11 +412,17 @@ class Playground {
     if (this.asked && !view.playing && this.state !== "running") {
       this.asked = false;
       this.say(this.lesson ? this.pausedText(view, this.lesson) : describe(view, [], false));
-      if (this.lesson && view.ended) this.status.append(" ", makeButton({ class: "ff-play-to-answer" }, () => this.panel?.focus(this.part), "Go\u00a0↓"));
+      if (this.lesson && view.ended) this.showWay();
     }
     if (this.drawing) return;
     this.drawing = true;
     requestAnimationFrame(() => this.show());
+  }
+
+  /** Where the answer is: beside the runs, or on a narrow page below them, where a tap leads to it. */
+  showWay() {
+    this.status.append(" ", make("span", { class: "ff-play-is-there" }, "The answer is there."),
+      makeButton({ class: "ff-play-to-answer" }, () => this.panel?.focus(this.part), "To the answer\u00a0↓"));
   }
 
   /** What was said of a wrong one, before it learnt on. */
@@ -473,8 +479,7 @@ class Playground {
     const { key, focus } = lesson;
     const shorts = this.armShorts();
     const pairs = arms.map(({ accuracy }, k) => /** @type {[string, string]} */ ([percent(focusOf(accuracy, focus)), shorts[k]]));
-    const further = key === "isolation" ? `The weights of the two layers 1 differ by ${difference}.`
-      : lesson.arrows && focus !== "sum" ? favouritesText(arms.map(({ favourites }) => favourites[focus])) : "";
+    const further = key === "isolation" ? `The weights of the two layers 1 differ by ${difference}.` : "";
     return [`${ended ? "Result" : `Epoch ${epoch}`}. ${focusText(lesson, this.part, ended)} names rightly`, pairs, further];
   }
 
@@ -482,8 +487,8 @@ class Playground {
   pausedText(view, lesson) {
     const [, pairs, further] = this.compare(view, lesson);
     const when = view.ended ? "Result" : `Epoch ${view.epoch}`;
-    if (lesson.key === "isolation") return `${when}. ${further}`;
-    if (view.ended) return `${when}: ${pairs.map(([share]) => share).join(" and ")}. The answer is there.`;
+    if (further) return `${when}. ${further}`;
+    if (view.ended) return `${when}: ${pairs.map(([share]) => share).join(" and ")}.`;
     return `${when}: ${pairs.map(([share, name]) => `${share} (${name})`).join(", ")}.`;
   }
 

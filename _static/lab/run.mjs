@@ -165,33 +165,23 @@ function testNegatives({ net, test, labels, settings }) {
   return NEGATIVE_LABELS[kind]({ net, x: test.x, y: test.y, labels, random: seeded(7), rows: [], fixedNegatives: [] });
 }
 
-/** The label that is answered most often, and its share of the answers. @param {Uint8Array} predictions @param {number} labels */
-function favouriteOf(predictions, labels) {
-  const counts = Array(labels).fill(0);
-  for (const label of predictions) counts[label] += 1;
-  const label = counts.indexOf(Math.max(...counts));
-  return { label, share: counts[label] / predictions.length };
-}
-
 /**
- * Of the test set: the shares that each layer, and their sum, label rightly, the label that each layer answers most often,
- * and each row's goodness on a positive and a negative pass, layer by layer.
+ * Of the test set: the shares that each layer, and their sum, label rightly, and each row's goodness on a positive and a
+ * negative pass, layer by layer.
  * @param {Run} run
  */
 export function measure(run) {
   const { net, test, labels } = run;
   const perLayer = scoresOf(run, test.x);
-  const predictions = perLayer.map((scores) => predict(scores, labels));
   const negatives = testNegatives(run);
   const sign = net.sign ?? 1;
   /** @param {Uint8Array} y */
   const passes = (y) => perLayer.map((scores) => Float64Array.from(y, (label, i) => sign * scores[i * labels + label]));
   return {
     accuracy: {
-      layers: predictions.map((of) => share(of, test.y)),
+      layers: perLayer.map((scores) => share(predict(scores, labels), test.y)),
       sum: share(predict(summed(perLayer), labels), test.y),
     },
-    favourites: predictions.map((of) => favouriteOf(of, labels)),
     positive: passes(test.y),
     negative: passes(negatives),
   };

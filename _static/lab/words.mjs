@@ -99,12 +99,9 @@ export const lengthsName = (kept) => ({ 0: "scaled to 1", 1: "as they come" })[k
 /** What a slider has made of them. @param {number} kept */
 export const movedName = (kept) => ({ 0: "taken away", 1: "let in" })[kept] ?? "in between";
 
-/** The labels that two layers answer most often. @param {import("./worker.mjs").ArmView["favourites"][number][]} favourites */
-export const favouritesText = (favourites) => `Most often: ${favourites.map(({ label, share }) => `${label} (${percent(share)})`).join(" and ")}.`;
-
 /** How to read the histograms: what stands before, between and after "Blue (true label)" and "orange (wrong)". @param {Settings[]} arms of each run */
 export function captionText([first, second = first]) {
-  if (first.kept !== second.kept) return ["Goodness = length²; most wins. ", " should end right of θ, ", " left."];
+  if (first.kept !== second.kept) return ["Goodness = activation length². ", " should end right of θ, ", " left."];
   const mean = { squares: "mean square", rms: "root mean square", abs: "mean absolute value" }[first.goodness];
   const before = `Goodness = ${mean} of activations. `;
   if (first.loss === "pair") return [before, " should end right of ", "."];

@@ -25,7 +25,6 @@ const ARROWS = 8; // inputs of the test set whose lengths are drawn
  * @property {Settings} settings
  * @property {number} labels
  * @property {{ layers: number[], sum: number }} accuracy
- * @property {Measured["favourites"]} favourites of each layer
  * @property {LayerView[]} layers
  * @property {number[]} learning
  * @property {import("./run.mjs").Trouble | null} trouble
@@ -109,7 +108,7 @@ function growTops(measured) {
 }
 
 /** @param {Run} run @param {number[]} tops @param {Measured} measured @returns {ArmView} */
-function viewOf(run, tops, { accuracy, favourites, positive, negative }) {
+function viewOf(run, tops, { accuracy, positive, negative }) {
   const { settings, net, labels } = run;
   const layers = tops.map((top, k) => {
     const above = (/** @type {Float64Array} */ values) => values.reduce((n, v) => n + (v > settings.theta ? 1 : 0), 0) / values.length;
@@ -119,7 +118,7 @@ function viewOf(run, tops, { accuracy, favourites, positive, negative }) {
     };
   });
   const lengths = layers.length > 1 ? lengthsForLayer2(run, ARROWS) : undefined;
-  const shared = { settings, labels, accuracy, favourites, layers, lengths, learning: learning(run), trouble: run.trouble };
+  const shared = { settings, labels, accuracy, layers, lengths, learning: learning(run), trouble: run.trouble };
   if (!TOY_2D.includes(settings.data)) return { ...shared, example: example(run, state.index), fields: fieldsOf(run) };
   const { x, y, inputs } = run.train;
   return {
