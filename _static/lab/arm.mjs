@@ -29,7 +29,7 @@ function makeRow(k, is2d, bare = false) {
   const histogram = make("canvas", { "aria-hidden": "true" });
   const labels = makeBars();
   const [share, figures] = [make("b"), make("span", { class: "ff-play-figures" })];
-  const heading = make("p", { class: "ff-play-heading" }, make("span", {}, `Layer ${k + 1} `, share), figures);
+  const heading = make("p", { class: "ff-play-heading" }, make("span", {}, `Layer ${k + 1} `, share, make("span", { class: "ff-play-right" }, " right")), figures);
   const element = make("div", { class: `ff-play-row${bare ? " ff-play-bare" : ""}` }, heading,
     ...(bare ? [] : [make("div", { class: "ff-play-picture" }, is2d ? picture : labels.element)]),
     make("div", { class: "ff-play-histogram" }, histogram));
@@ -68,7 +68,7 @@ function makeArrows(keep) {
   slider.addEventListener("input", () => keep(Number(slider.value)));
   const end = (/** @type {number} */ kept) => make("span", { "aria-hidden": "true" }, lengthsName(kept));
   return { canvas, slider, element: make("div", { class: "ff-play-arrows" },
-    make("p", {}, make("span", {}, "given to layer 2:"), " ", make("span", {}, "one per digit and label")), canvas,
+    make("p", {}, make("span", {}, "lengths given to layer 2"), " ", make("span", {}, "(angles mean nothing)")), canvas,
     make("div", { class: "ff-play-slider" }, end(0), slider, end(1))) };
 }
 

@@ -14,7 +14,7 @@
  * @property {number} until the epoch at which it ends
  * @property {number} measuredAt the epoch at which `measured` holds
  * @property {Range[]} measured for each run, of what is compared
- * @property {(ranges: string[], demo: string) => string} found what was measured, given the ranges in words
+ * @property {(ranges: string[]) => string} found what was measured, given the ranges in words
  * @property {string} why
  * @property {Demo} [demo]
  */
@@ -24,6 +24,7 @@
  * @property {number} kept where the slider goes
  * @property {[forth: string, back: string]} buttons
  * @property {Range} measured what is compared, once it is there
+ * @property {(range: string) => string} [then] what takes the place of the reason while it is there, given that range in words
  */
 /**
  * @typedef {object} Lesson
@@ -59,8 +60,8 @@ export const LESSONS = [
         until: 20,
         measuredAt: 20,
         measured: [[65, 85], [0, 18]],
-        found: ([left, right]) => `Five seeds: with lengths as they come, the untrained layer 2 is right on ${left} of the digits; scaled to 1, on ${right}, below or above guessing (10\u00a0%) by the luck of its weights.`,
-        why: "Layer 1 makes blue long, orange short, and random weights pass that on: layer 2 is right, and has learnt nothing. Scaled to 1, nothing is left to pass on. Drag the right slider.",
+        found: ([left, right]) => `Five seeds: with lengths as they come, the untrained layer 2 is right on ${left} of the digits; scaled to 1, on ${right}, below or above guessing by the luck of its weights.`,
+        why: "Layer 1 has answered already, by length. Random weights copy it: right, with nothing learnt. Why should layer 2 learn, then? Scaled to 1, there is nothing to copy (guessing: 10\u00a0%). Drag the right slider.",
         demo: { arm: 1, kept: 1, buttons: ["Let the lengths in", "Scale them again"], measured: [65, 85] },
       },
       {
@@ -70,9 +71,10 @@ export const LESSONS = [
         until: 40,
         measuredAt: 40,
         measured: [[96, 98], [94, 97]],
-        found: ([left, right], taken) => `Five seeds: layer 2 reaches ${right} scaled to 1, and ${left} with lengths as they come, so on these small digits lengths do no harm while they are there. Taken away, they leave ${taken}, below the right one each time.`,
-        why: "Enough. And the layer 2 that was given lengths leans on them: take them away, and it falls behind. It has found less by itself.",
-        demo: { arm: 0, kept: 0, buttons: ["Take the lengths away", "Give them back"], measured: [82, 92] },
+        found: ([left, right]) => `Five seeds: layer 2 reaches ${right} scaled to 1, and ${left} with lengths as they come. On these small digits lengths do no harm while they are there.`,
+        why: "Enough: both do well. But has the left one learnt as much by itself? Take the lengths away from it.",
+        demo: { arm: 0, kept: 0, buttons: ["Take the lengths away", "Give them back"], measured: [82, 92],
+          then: (taken) => `No: it leaned on them, and found less by itself. Five seeds: ${taken} without them, below the right one each time.` },
       },
     ],
   },
@@ -197,7 +199,10 @@ export const findLesson = (key) => LESSONS.find((lesson) => lesson.key === key) 
 export const rangeText = ([least, greatest]) => (least === greatest ? `${least}\u00a0%` : `${least} to ${greatest}\u00a0%`);
 
 /** The sentence on what was measured. @param {Part} part */
-export const foundText = ({ measured, found, demo }) => found(measured.map(rangeText), demo ? rangeText(demo.measured) : "");
+export const foundText = ({ measured, found }) => found(measured.map(rangeText));
+
+/** What the slider has shown, where a lesson says so. @param {Demo} demo */
+export const thenText = ({ measured, then }) => then?.(rangeText(measured)) ?? null;
 
 /** What is compared, in words. @param {Lesson} lesson @param {number} part @param {boolean} ended */
 export const focusText = ({ focus, parts }, part, ended) => (focus === "sum" ? "The sum of layers" : `Layer ${focus + 1}, ${parts[part].state?.[Number(ended)]},`);

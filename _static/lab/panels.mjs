@@ -2,7 +2,7 @@
 // The playground's controls: the bar with Train, the row of lessons, the settings, and what stands there in a lesson.
 
 import { comeIntoView, make, makeButton } from "./dom.mjs";
-import { LESSONS, foundText } from "./lessons.mjs";
+import { LESSONS, foundText, thenText } from "./lessons.mjs";
 import { CHOICES, NAMES, RESTARTING, sanitize } from "./settings.mjs";
 import { NAMES_TEXT, OFFERED, captionText } from "./words.mjs";
 
@@ -135,17 +135,21 @@ export function makeLessonPanel(lesson, acts) {
     answers.forEach((one, k) => one.classList.toggle("ff-play-shown", k === 2 * part + Number(answered)));
     result.classList.toggle("ff-play-answered", answered);
   };
+  /** With the picture that its button moves. @param {number} part */
+  const showAnswer = (part) => comeIntoView(demos[part] ?? answers[2 * part + 1]);
   const focus = (/** @type {number} */ part) => {
-    const answer = answers[2 * part + 1];
-    answer.focus({ preventScroll: true });
-    comeIntoView(demos[part] ?? answer); // with the picture that the button moves
+    answers[2 * part + 1].focus({ preventScroll: true });
+    showAnswer(part);
   };
   /** What the button under the answer would do next. @param {number} part @param {boolean} done */
   const showDemo = (part, done) => {
     const [button, { demo }] = [demos[part], lesson.parts[part]];
-    if (button && demo) button.textContent = demo.buttons[Number(done)];
+    if (!button || !demo) return;
+    button.textContent = demo.buttons[Number(done)];
+    const reasons = answers[2 * part + 1].querySelectorAll(".ff-play-reason > p");
+    reasons.forEach((reason, k) => reason.classList.toggle("ff-play-shown", k === Number(done)));
   };
-  return { elements: [question, result], numbers, show, showDemo, showQuestion: () => comeIntoView(question), focus };
+  return { elements: [question, result], numbers, show, showDemo, showQuestion: () => comeIntoView(question), showAnswer, focus };
 }
 
 /** Until the answer may be seen. @param {Part} part @param {() => void} reveal */
@@ -154,9 +158,16 @@ const makeWait = ({ until }, reveal) => make("div", { class: "ff-play-pending" }
 
 /** @param {Part} part @param {Part | undefined} next @param {HTMLElement | null} demo @param {() => void} goOn */
 function makeAnswer(part, next, demo, goOn) {
-  const [found, why] = [make("p", { class: "ff-play-found" }, foundText(part)), make("p", {}, part.why)];
+  const [found, why] = [make("p", { class: "ff-play-found" }, foundText(part)), makeReason(part)];
   const tools = make("div", { class: "ff-play-tools" }, ...(demo ? [demo] : []), ...(next?.button ? [makeButton({}, goOn, next.button)] : []));
   return make("div", { class: "ff-play-answer", tabindex: -1 }, ...(demo ? [why, tools, found] : [found, why]));
+}
+
+/** The reason, and where there is one, in the same place, what the slider has shown. @param {Part} part */
+function makeReason({ why, demo }) {
+  const then = demo && thenText(demo);
+  const reason = make("p", { class: "ff-play-shown" }, why);
+  return then ? make("div", { class: "ff-play-stack ff-play-reason" }, reason, make("p", {}, then)) : make("p", {}, why);
 }
 
 /** Which run stands on the right, where there are several. @param {Lesson} lesson @param {(k: number) => void} act */

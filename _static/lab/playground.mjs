@@ -33,6 +33,7 @@ class Playground {
     this.answered = -1; // the last part whose answer may be seen
     /** @type {(number | undefined)[]} */ this.kept = []; // by the sliders of the lesson's runs, where they have been moved
     /** @type {(number | undefined)[]} */ this.keptShown = []; // in the view that is on the page
+    this.followed = false; // the reader has asked for the next answer, and is to see it
     this.gliding = 0; // the timer of a slider that moves by itself
     /** @type {State} */ this.state = "loading";
     this.wanted = false; // the reader, or the page on arrival, wants it to run
@@ -314,6 +315,7 @@ class Playground {
   goOnWithLesson() {
     this.bar.train.focus({ preventScroll: true });
     this.pressTrain();
+    this.followed = true;
   }
 
   playFreely() {
@@ -408,6 +410,8 @@ class Playground {
       this.setState("paused");
       this.asked = true;
       this.answer();
+      if (this.followed && this.inSight) this.panel?.showAnswer(this.part);
+      this.followed = false;
     }
     if (this.asked && !view.playing && this.state !== "running") {
       this.asked = false;
@@ -480,7 +484,7 @@ class Playground {
     const shorts = this.armShorts();
     const pairs = arms.map(({ accuracy }, k) => /** @type {[string, string]} */ ([percent(focusOf(accuracy, focus)), shorts[k]]));
     const further = key === "isolation" ? `The weights of the two layers 1 differ by ${difference}.` : "";
-    return [`${ended ? "Result" : `Epoch ${epoch}`}. ${focusText(lesson, this.part, ended)} names rightly`, pairs, further];
+    return [`${ended ? "Result" : `Epoch ${epoch}`}. ${focusText(lesson, this.part, ended)} gets right`, pairs, further];
   }
 
   /** @param {View} view @param {Lesson} lesson */

@@ -42,9 +42,9 @@ MOVED = """async ([changes, epoch, kepts]) => {
   });
 }"""
 LESSON = """async (key) => {
-  const { findLesson, foundText } = await import("/_static/lab/lessons.mjs");
+  const { findLesson, foundText, thenText } = await import("/_static/lab/lessons.mjs");
   const lesson = findLesson(key);
-  return { ...lesson, parts: lesson.parts.map((part) => ({ ...part, found: foundText(part) })) };
+  return { ...lesson, parts: lesson.parts.map((part) => ({ ...part, found: foundText(part), then: part.demo && thenText(part.demo) })) };
 }"""
 # What is written on each canvas since it was last cleared, as boxes.
 TEXTS = """const pen = CanvasRenderingContext2D.prototype;
@@ -263,7 +263,7 @@ def test_lengths_taken_away_show_what_the_trained_layer_leaned_on(watch):
     part = lesson["parts"][1]
     left = [share for (share,) in moved(page, lesson, part, 0, [0])]
     right = [share for (share,) in moved(page, lesson, part, 1, [0])]
-    hold_range([100 * share for share in left], part["demo"]["measured"], part["found"])
+    hold_range([100 * share for share in left], part["demo"]["measured"], part["then"])
     assert all(a < b for a, b in zip(left, right, strict=True)), (left, right)
 
 
@@ -611,9 +611,12 @@ def test_a_button_under_the_answer_lets_the_lengths_in_and_scales_them_again(wat
     run_to_the_end(page, 40, "Now train layer 2")
     assert numbers(page)[1] == ["as they come", "scaled to 1"]
     assert sliders(page) == ["1", "0"] and min(numbers(page)[0]) > 90
+    asked, said = page.locator(".ff-play-reason > p").all()
+    assert asked.is_visible() and not said.is_visible()  # it is to be found out
     press(page, "Take the lengths away")
     wait_for_names(page, ["taken away", "scaled to 1"])
     assert numbers(page)[0][0] < numbers(page)[0][1] - 2
+    assert said.is_visible() and not asked.is_visible()
     press(page, "Reset")
     wait(page)
     assert sliders(page) == ["1", "0"]
@@ -934,6 +937,7 @@ def test_on_a_phone_a_tap_leads_to_the_answer(watch):
     page.set_viewport_size({"width": 390, "height": 844})
     press(page, "More")
     press(page, "fast")
+    press(page, "More")
     run_to_the_end(page, 20)
     page.evaluate("scrollTo(0, 0)")
     button = page.locator(".ff-play-demo").first
@@ -946,7 +950,8 @@ def test_on_a_phone_a_tap_leads_to_the_answer(watch):
     edge = bar["y"] + bar["height"]
     for _ in range(2):
         places = [part.bounding_box() for part in parts]
-        assert all(edge <= p["y"] and p["y"] + p["height"] <= 844 for p in places)
+        ends = [(p["y"], p["y"] + p["height"]) for p in places]
+        assert all(edge <= top and bottom <= 844 for top, bottom in ends), ends
         press(page, "Let the lengths in")
         wait_for_names(page, ["as they come", "let in"])
         press(page, "Scale them again")
