@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from scipy import ndimage
+from scipy.stats import binomtest
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
@@ -64,7 +65,7 @@ def defined_by_the_chapter(*names):
     """The chapter's functions of those names, which may call one another."""
     space = {"np": np, "pad": pad, "pil_to_tensor": pil_to_tensor, "ndimage": ndimage}
     space |= {"Image": Image, "ImageFilter": ImageFilter, "ImageOps": ImageOps}
-    space |= {"load_net": load_net, "predict": predict}
+    space |= {"load_net": load_net, "predict": predict, "binomtest": binomtest}
     for cell in code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb")):
         for node in parse(source(cell)).body:
             if isinstance(node, ast.FunctionDef) and node.name in names:
@@ -77,7 +78,9 @@ prepare_image, name_photo = defined_by_the_chapter("prepare_image", "name_photo"
 
 def preparation(n_classes, size, gray=False):
     """The chapter's `prepare`."""
-    return partial(prepare_image, size=size, gray=gray, n_classes=n_classes)
+    return partial(
+        prepare_image, size=size, gray=gray, invert=False, n_classes=n_classes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +129,7 @@ def test_a_folder_of_colour_photographs_of_three_kinds(leaves, tmp_path):
     errors = layer_errors(net, validation)
     assert errors["sum of all layers"] < 15, errors
 
-    how = {"size": 32, "gray": False}
+    how = {"size": 32, "gray": False, "invert": False}
     save_net(net, tmp_path / "leaves.pt", classes=files.classes, prepare=how)
     loaded, facts = load_net(tmp_path / "leaves.pt", with_facts=True)
     assert facts == {"classes": list(LEAVES), "prepare": how}
@@ -158,8 +161,11 @@ def test_a_folder_of_letters_of_26_kinds(letters):
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "RGB", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("gray, channels", [(True, 1), (False, 3)])
-def test_every_kind_of_image_becomes_a_row_of_the_same_length(mode, gray, channels):
-    row = prepare_image(Image.new(mode, (40, 30)), 8, gray, 3)
+@pytest.mark.parametrize("invert", [False, True])
+def test_every_kind_of_image_becomes_a_row_of_the_same_length(
+    mode, gray, channels, invert
+):
+    row = prepare_image(Image.new(mode, (40, 30)), 8, gray, invert, 3)
     assert row.shape == (3 + channels * 64,) and row.dtype == torch.float32
     assert not row[:3].any() and row.min() >= 0 and row.max() <= 1
 
@@ -167,14 +173,33 @@ def test_every_kind_of_image_becomes_a_row_of_the_same_length(mode, gray, channe
 def test_a_wide_photograph_loses_its_sides_and_a_turned_one_is_turned_back(tmp_path):
     wide = Image.new("L", (60, 20))
     wide.paste(255, (20, 0, 40, 10))  # white above, in the middle
-    row = prepare_image(wide, 20, True, 2)
+    row = prepare_image(wide, 20, True, False, 2)
     rows = row[2:].view(20, 20)
     assert rows[:9].min() > 0.9 and rows[11:].max() < 0.1
     exif = Image.Exif()
     exif[0x0112] = 3  # held upside down
     wide.rotate(180).save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as turned:
-        assert torch.equal(prepare_image(turned, 20, True, 2), row)
+        assert torch.equal(prepare_image(turned, 20, True, False, 2), row)
+
+
+def test_inverting_makes_dark_things_bright_and_leaves_the_room_for_the_label():
+    ground = Image.new("L", (20, 20), 255)
+    ground.paste(0, (5, 5, 15, 15))
+    plain, inverted = (prepare_image(ground, 20, True, i, 2) for i in (False, True))
+    assert not inverted[:2].any()
+    assert torch.allclose(inverted[2:], 1 - plain[2:])
+
+
+def test_mcnemar_counts_images_that_only_one_gets_wrong():
+    (only_one_wrong,) = defined_by_the_chapter("only_one_wrong")
+    labels = torch.zeros(20, dtype=torch.long)
+    ours, theirs = labels.clone(), labels.clone()
+    ours[:2], theirs[1:9] = 1, 1
+    only_ours, only_theirs, p = only_one_wrong(ours, theirs, labels)
+    assert (only_ours, only_theirs) == (1, 7)
+    assert p == pytest.approx(2 * (1 + 8) / 2**8)  # by hand: the coin of eight tosses
+    assert only_one_wrong(ours, ours, labels) == (0, 0, 1.0)
 
 
 def test_a_loader_of_a_part_of_the_files(leaves):
