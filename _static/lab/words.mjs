@@ -101,7 +101,7 @@ export const movedName = (kept) => ({ 0: "taken away", 1: "let in" })[kept] ?? "
 
 /** How to read the histograms: what stands before, between and after "Blue (true label)" and "orange (wrong)". @param {Settings[]} arms of each run */
 export function captionText([first, second = first]) {
-  if (first.kept !== second.kept) return ["Goodness = activation length². ", " should end right of θ, ", " left."];
+  if (first.kept !== second.kept) return ["Each label is tried; most goodness (activation length²) wins. ", " should end right of θ, ", " left."];
   const mean = { squares: "mean square", rms: "root mean square", abs: "mean absolute value" }[first.goodness];
   const before = `Goodness = ${mean} of activations. `;
   if (first.loss === "pair") return [before, " should end right of ", "."];
