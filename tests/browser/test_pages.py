@@ -103,9 +103,13 @@ def test_a_page_does_not_move_while_it_loads(browser, address, name, width):
     context.close()
 
 
-def test_the_page_header_does_not_cover_the_controls_of_the_playground(browser, address):
+def test_the_page_header_does_not_cover_the_controls_of_the_playground(
+    browser, address
+):
     """On a phone, where both stay on top while the page is scrolled."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True
+    )
     page = context.new_page()
     page.goto(f"{address}/chapters/playground.html")
     button = page.locator(".ff-play-bar .ff-play-main")
