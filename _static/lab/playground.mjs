@@ -155,6 +155,7 @@ class Playground {
   /** Begin at epoch 0, and go on training if that was going on. @param {{ keepPoints?: boolean }} [options] */
   start({ keepPoints = false } = {}) {
     this.id += 1;
+    this.followed = false;
     this.forgetWrong();
     [this.view, this.history] = [null, []];
     [this.part, this.answered, this.kept, this.keptShown] = [0, -1, [], []];

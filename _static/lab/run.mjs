@@ -166,8 +166,8 @@ function testNegatives({ net, test, labels, settings }) {
 }
 
 /**
- * Of the test set: the shares that each layer, and their sum, label rightly, and each row's goodness on a positive and a
- * negative pass, layer by layer.
+ * Of the test set: the shares that each layer, and their sum, label rightly, the labels of the negative pass, and each row's
+ * goodness on a positive and a negative pass, layer by layer.
  * @param {Run} run
  */
 export function measure(run) {
@@ -182,6 +182,7 @@ export function measure(run) {
       layers: perLayer.map((scores) => share(predict(scores, labels), test.y)),
       sum: share(predict(summed(perLayer), labels), test.y),
     },
+    wrongLabels: negatives,
     positive: passes(test.y),
     negative: passes(negatives),
   };
@@ -258,7 +259,7 @@ export function example(run, index) {
   const { test, inputs, labels } = run;
   const row = index % test.y.length;
   const x = test.x.slice(row * inputs, (row + 1) * inputs);
-  return { row, data: x.slice(labels), trueLabel: test.y[row], wrongLabel: testNegatives(run)[row], ...verdict(run, x) };
+  return { row, data: x.slice(labels), trueLabel: test.y[row], ...verdict(run, x) };
 }
 
 /** The next of the test set after `index` that the sum labels wrongly, or −1. @param {Run} run @param {number} index */

@@ -31,7 +31,7 @@ const ARROWS = 8; // inputs of the test set whose lengths are drawn
  * @property {ReturnType<typeof plane>} [plane]
  * @property {Points} [points]
  * @property {ReturnType<typeof verdictAt>} [probe]
- * @property {ReturnType<typeof example>} [example]
+ * @property {ReturnType<typeof example> & { wrongLabel: number }} [example]
  * @property {import("./run.mjs").Lengths} [lengths] of what layer 2 is given
  * @property {Float64Array[]} [fields] the weights of the first layer's first units
  */
@@ -108,7 +108,7 @@ function growTops(measured) {
 }
 
 /** @param {Run} run @param {number[]} tops @param {Measured} measured @returns {ArmView} */
-function viewOf(run, tops, { accuracy, positive, negative }) {
+function viewOf(run, tops, { accuracy, wrongLabels, positive, negative }) {
   const { settings, net, labels } = run;
   const layers = tops.map((top, k) => {
     const above = (/** @type {Float64Array} */ values) => values.reduce((n, v) => n + (v > settings.theta ? 1 : 0), 0) / values.length;
@@ -119,7 +119,10 @@ function viewOf(run, tops, { accuracy, positive, negative }) {
   });
   const lengths = layers.length > 1 ? lengthsForLayer2(run, ARROWS) : undefined;
   const shared = { settings, labels, accuracy, layers, lengths, learning: learning(run), trouble: run.trouble };
-  if (!TOY_2D.includes(settings.data)) return { ...shared, example: example(run, state.index), fields: fieldsOf(run) };
+  if (!TOY_2D.includes(settings.data)) {
+    const shown = example(run, state.index);
+    return { ...shared, example: { ...shown, wrongLabel: wrongLabels[shown.row] }, fields: fieldsOf(run) };
+  }
   const { x, y, inputs } = run.train;
   return {
     ...shared, plane: plane(run, SIDE), points: { x, y, inputs },
