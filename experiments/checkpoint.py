@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -127,6 +128,9 @@ class Checkpoint:
             OSError: where the file is there, but may not or cannot be read just now.
         """
         try:
+            with zipfile.ZipFile(self.path) as file:  # torch.load checks no sums
+                if file.testzip() is not None:
+                    raise zipfile.BadZipFile("its bytes have changed")
             held = torch.load(self.path, weights_only=True, map_location="cpu")
             self.check(held, KEYS)
         except FileNotFoundError:

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 
@@ -134,7 +135,9 @@ def check_args(args):
         raise ValueError(f"--seed must be less than 2**63, got {args.seed}")
     if args.save is not None:
         try:
-            check_target(Path(os.path.realpath(args.save)))
+            check_target(target := Path(os.path.realpath(args.save)))
+            if target.exists() and target.stat().st_size and not is_zipfile(target):
+                raise OSError(f"{target} holds something that save_net did not write")
         except OSError as error:
             raise OSError(
                 f"--save {args.save!r} cannot be written, for {error}; choose a file "
@@ -143,6 +146,9 @@ def check_args(args):
 
 
 def main(arguments=None):
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without an é
     parser, args = parse(arguments)
     try:
         with warnings.catch_warnings():
@@ -191,7 +197,11 @@ def load_splits(args, name, device):
 
     With --validate nothing is read of the test images.
     """
-    name, training, test = load_dataset(name, device)
+    try:
+        name, training, test = load_dataset(name, device)
+    except ConnectionError as error:  # of what --dataset asked for
+        advice = str(error).replace("set FF_DATASET=digits", "say --dataset digits")
+        raise ConnectionError(advice) from error
     if not args.validate:
         return name, training, test, "test"
     return name, *split_validation(training), "validation"
@@ -250,6 +260,11 @@ def train_new(args):
     )
     finished = int(losses.isfinite().all(dim=1).sum())
     trained = time.perf_counter()
+    facts = {"dataset": name, "seed": args.seed, "epochs": finished,
+             "augment": args.augment, "labels": args.labels,
+             "validate": args.validate}  # fmt: skip
+    if args.save is not None and finished:  # before judging, which may be stopped, too
+        save_net(net, args.save, **facts)
     errors = errors_of(net, others)
     if finished < settings["epochs"]:
         print(f"stopped after {finished} of {settings['epochs']} epochs")
@@ -260,10 +275,7 @@ def train_new(args):
     if args.save is not None and finished == 0:
         print(f"nothing was saved to {args.save}: no epoch was finished")
     elif args.save is not None:
-        facts = {"labels": args.labels, "validate": args.validate}
-        facts[f"{judged}_error"] = errors
-        save_net(net, args.save, dataset=name, seed=args.seed, epochs=finished,
-                 augment=args.augment, **facts)  # fmt: skip
+        save_net(net, args.save, **facts | {f"{judged}_error": errors})
         print(f"saved to {args.save}")
     return 130 if finished < settings["epochs"] else 0
 

@@ -33,7 +33,7 @@ def affine(
 
     Source: Simard, Steinkraus and Platt 2003, who also bend the images.
     """
-    check_square(x)
+    check_square(x, advice="; colours cannot be told from pixels here, use jitter")
     check_number("degrees", degrees, 0, 180)
     check_number("share", share, 0, 1, ends="[)")
     check_number("pixels", pixels, 0)

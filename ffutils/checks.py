@@ -164,10 +164,8 @@ def check_number(name, value, low, high=math.inf, ends="[]"):
         ok = above and below
     if not ok:
         top = "∞" if high == math.inf else f"{high:g}"
-        raise ValueError(
-            f"{name} must be a finite number in {ends[0]}{low:g}, {top}{ends[1]}, "
-            f"got {value!r}"
-        )
+        where = "" if low == -math.inf else f" in {ends[0]}{low:g}, {top}{ends[1]}"
+        raise ValueError(f"{name} must be a finite number{where}, got {value!r}")
 
 
 def check_count(name, count, least=1):
@@ -179,16 +177,23 @@ def check_count(name, count, least=1):
         )
 
 
-def check_square(x, channels=1):
+def check_several(name, values):
+    """Raise TypeError or ValueError unless values is a tuple or list of one or more."""
+    if not isinstance(values, (tuple, list, range)):
+        raise TypeError(f"{name} must be a tuple such as (0, 1), got {kind(values)}")
+    if not values:
+        raise ValueError(f"{name} is empty; expected one value or more")
+
+
+def check_square(x, channels=1, advice="; for colour images say channels=3"):
     """Raise ValueError unless each row of x (B, pixels) is a square image."""
     check_batch(x)
     check_count("channels", channels)
     side = math.isqrt(x.shape[1] // channels)
     if channels * side * side != x.shape[1]:
-        colour = "; for colour images say channels=3" if channels == 1 else ""
         raise ValueError(
             f"expected square images of {channels} channel(s), got rows of "
-            f"{x.shape[1]} pixels{colour}"
+            f"{x.shape[1]} pixels{advice if channels == 1 else ''}"
         )
 
 
@@ -201,8 +206,25 @@ def check_fit(features, labels, n_classes, epochs, lr):
         raise ValueError(
             "features must be finite, got NaN or infinity; look at what made them"
         )
+    if features.requires_grad:
+        raise ValueError(
+            "features still hang on the net that made them, which is not to learn "
+            "here; pass features.detach()"
+        )
     check_labels(labels, n_classes, count=len(features))
     check_autocast(features.device)
+
+
+def check_room(x, n_classes):
+    """Raise unless x is a batch (B, pixels) with room for a label of n_classes."""
+    check_count("n_classes", n_classes, least=2)
+    check_batch(x, least=n_classes + 1)
+
+
+def check_dropping(x, p):
+    """Raise unless pixels of the images x can be dropped with the probability p."""
+    check_batch(x)
+    check_number("p", p, 0, 1, ends="[)")
 
 
 def check_sizes(sizes, n_classes, label_strength):
@@ -260,9 +282,10 @@ def check_net(net):
 def check_pieces(net, x):
     """Raise unless a net's own overlay and goodness do what training builds on.
 
-    They are tried on two of the images x (B, pixels). An overlay must leave its input
-    as it is, or both passes would be one; a goodness must be one number for each row;
-    and labels must be written by the overlay, since hard negatives ask for that alone.
+    The overlay is tried on two of the images x (B, pixels), and must leave them as they
+    are, or both passes would be one. The goodness is tried on rows of each layer's
+    width, and must be one number for each. And labels must be written by the overlay,
+    since hard negatives ask for that alone.
     """
     if getattr(net.write_label, "__qualname__", "") != "FFNet.write_label":
         raise TypeError(
@@ -275,17 +298,59 @@ def check_pieces(net, x):
     before = x.clone()
     with torch.no_grad():
         net.write_label(x, torch.zeros(len(x), dtype=torch.int64, device=x.device))
-        goodness = net.goodness(x.new_ones(len(x), net.layers[0].out_features))
     if not torch.equal(x, before):
         raise ValueError(
             "the net's overlay changes the images that it is given, so the positive "
             "and the negative pass would be the same; begin it with x = x.clone()"
         )
-    if not torch.is_tensor(goodness) or goodness.shape != (len(x),):
-        shape = tuple(goodness.shape) if torch.is_tensor(goodness) else kind(goodness)
+    for width in dict.fromkeys(layer.out_features for layer in net.layers):
+        h = x.new_ones(3 + (width == 3), width)  # a square would hide a wrong dim
+        with torch.no_grad():
+            check_one_per_row(net.goodness(h), h)
+
+
+def check_one_per_row(goodness, h):
+    """Raise ValueError unless goodness is one number for each row of h."""
+    shape = tuple(goodness.shape) if torch.is_tensor(goodness) else kind(goodness)
+    if shape != (len(h),):
         raise ValueError(
-            f"goodness must be one number for each row, {(len(x),)}, got {shape}; such "
-            "as h.square().mean(dim=1)"
+            f"goodness must be one number for each row, {(len(h),)}, got {shape} for "
+            f"activations {tuple(h.shape)}; such as h.square().mean(dim=1)"
+        )
+
+
+def check_loss(loss, positive, negative):
+    """Raise unless a layer can learn from this loss of its activations on two passes.
+
+    No value is read.
+    """
+    if positive.shape != negative.shape:
+        raise ValueError(
+            "the two passes must be row by row the same images, got activations of the "
+            f"shapes {tuple(positive.shape)} and {tuple(negative.shape)}"
+        )
+    if not torch.is_tensor(loss):
+        raise TypeError(f"a loss must be a tensor with one value, got {kind(loss)}")
+    if loss.dim():
+        raise ValueError(
+            f"a loss must be one number, got the shape {tuple(loss.shape)}; such as "
+            "its .mean()"
+        )
+    if not loss.requires_grad:
+        raise ValueError(
+            "the loss does not depend on the layer's weights, so nothing can be learnt "
+            "from it: look for detach(), .item(), a comparison such as h > 0, a frozen "
+            "layer, or torch.no_grad()"
+        )
+
+
+def check_unfrozen(net):
+    """Raise ValueError where a weight is frozen, which `fast_train` cannot heed."""
+    if not all(p.requires_grad for p in net.parameters()):
+        raise ValueError(
+            "fast_train trains all weights, and some of this net are frozen "
+            "(requires_grad is False); thaw them, or use ffutils.train_epoch with the "
+            "layers that are to learn"
         )
 
 
@@ -321,6 +386,11 @@ def check_data(data, batch_size):
     if pair and hasattr(data[0], "shape"):
         raise TypeError(
             "data is a pair of tensors or arrays; wrap it: Split(images, labels)"
+        )
+    if pair and hasattr(data[0], "images"):
+        raise TypeError(
+            "data is a pair of Splits, of which the second is not for training; pass "
+            "the first, data[0]"
         )
     whole = isinstance(data, torch.utils.data.IterableDataset)
     if isinstance(data, torch.utils.data.Dataset) and not whole:
@@ -406,7 +476,8 @@ def check_losses(losses, layer_indices, epoch, net=None):
         if not losses[k].isfinite():
             raise FloatingPointError(
                 f"the loss of layer {k + 1} is {losses[k]:g} in epoch {epoch + 1}: the "
-                "training has diverged; lower lr and start from a new net"
+                "training has diverged; lower lr and start from a new net (or a batch, "
+                "or a function of your own, has brought a NaN)"
             )
     if net is not None:
         check_weights(net)

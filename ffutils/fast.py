@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ffutils.checks import check_losses, check_run
+from ffutils.checks import check_count, check_losses, check_run, check_unfrozen
 from ffutils.data import batches
 from ffutils.depth import BroadcastNet
 from ffutils.layers import FFLayer, normalize
@@ -232,6 +232,7 @@ def fast_train(
     """
     gradients = gradients_of(net)
     check_run(net, data, epochs, batch_size, lr)
+    check_unfrozen(net)
     device = next(net.parameters()).device
     half = bfloat16_is_quicker(device) if half is None else half
     fused = device.type in ("cpu", "cuda")
@@ -247,6 +248,7 @@ def fast_train(
                 total = total + len(x) * gradients(net, x, y, half=half)
                 count += len(x)
                 optimizer.step()
+            check_count("the number of images in the data", count)
             losses[epoch] = total.cpu() / count
             check_losses(losses[epoch], indices, epoch, net)
             seconds = time.perf_counter() - started

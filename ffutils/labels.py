@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ffutils.checks import check_batch, check_label_batch
+from ffutils.checks import check_label_batch, check_room
 
 
 def overlay(
@@ -28,7 +28,7 @@ def overlay(
 
     Source: Hinton 2022, §3.3; chapter 02.
     """
-    check_batch(x, least=n_classes + 1)
+    check_room(x, n_classes)
     check_label_batch(y, count=len(x))
     x = x.clone()
     x[:, :n_classes] = 0
@@ -50,7 +50,7 @@ def neutral(x: Tensor, n_classes: int = 10, label_strength: float = 1.0) -> Tens
 
     Source: Hinton 2022, §3.3; chapter 02.
     """
-    check_batch(x, least=n_classes + 1)
+    check_room(x, n_classes)
     x = x.clone()
     x[:, :n_classes] = label_strength / n_classes
     return x

@@ -11,8 +11,8 @@ from torch.nn.functional import pad, softplus
 from ffutils.checks import (
     check_batch,
     check_count,
+    check_dropping,
     check_label_batch,
-    check_number,
     check_square,
 )
 from ffutils.labels import overlay
@@ -175,8 +175,7 @@ def drop_pixels(x: Tensor, p: float = 0.3) -> Tensor:
 
     Source: Srivastava et al. 2014; chapter 06.
     """
-    check_batch(x)
-    check_number("p", p, 0, 1, ends="[)")
+    check_dropping(x, p)
     return x * (torch.rand_like(x) >= p)
 
 

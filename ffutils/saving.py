@@ -114,6 +114,11 @@ def describe(net: nn.Module) -> dict:
     "functions" has the names of all functions that are not the book's, "own" says which
     of them the net itself has, and each layer says whether its normalize is one.
     """
+    if "write_label" in getattr(net, "__dict__", {}):
+        raise TypeError(
+            "this net has a write_label of its own, which save_net would lose; hand "
+            "the function in instead: FFNet(…, overlay=…)"
+        )
     if type(net) is FFNet:
         sizes = [net.layers[0].in_features, *map(describe_layer, net.layers)]
         settings = {"n_classes": net.n_classes, "label_strength": net.label_strength}
@@ -266,8 +271,8 @@ def check_target(target: Path) -> None:
         raise FileNotFoundError(f"there is no folder {target.parent}")
     if os.path.lexists(target) and not target.is_file():
         raise OSError(f"{target} is not a file")
+    if not os.access(target.parent, os.W_OK):  # a new file is written there first
+        raise PermissionError(f"{target.parent} may not be written to")
     protected = target.exists() and not target.stat().st_mode & 0o222
-    if protected or not os.access(
-        target if target.exists() else target.parent, os.W_OK
-    ):
+    if protected or (target.exists() and not os.access(target, os.W_OK)):
         raise PermissionError(f"{target} may not be written to")

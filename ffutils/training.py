@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ffutils.checks import check_count, check_losses, check_training
+from ffutils.checks import check_count, check_loss, check_losses, check_training
 from ffutils.data import batches
 from ffutils.labels import wrong_labels
 from ffutils.layers import goodness
@@ -74,6 +74,7 @@ def train_layer(
     """
     positive, negative = layer(positive.detach()), layer(negative.detach())
     loss = loss_fn(positive, negative, goodness)
+    check_loss(loss, positive, negative)
     optimizer.zero_grad()
     loss.backward()  # through this one layer
     optimizer.step()
@@ -162,7 +163,8 @@ def train(
         loss_fn: called as loss_fn(positive, negative, net.goodness).
         negative_labels: called as negative_labels(net, x, y); wrong labels (B,).
         greedy: whether each layer is trained to the end before the next one begins.
-        augment: changes images (B, pixels) before labels are written into them.
+        augment: from images (B, pixels) to new ones, before labels are written into
+            them; it must leave the old ones as they are.
         lr_schedule: from the fraction of the epochs done to a factor on lr.
         optimizer: makes a layer's optimiser, called as optimizer(parameters, lr=lr).
         on_epoch: called as on_epoch(net, epoch, losses) after each epoch, counted from

@@ -13,8 +13,11 @@ from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 from ffutils import checks
+from ffutils.augment import affine
 from ffutils.checks import check_images, check_labels
+from ffutils.compare import compare
 from ffutils.data import Split, batches, split_validation
+from ffutils.fast import fast_train
 from ffutils.labels import neutral, overlay, wrong_labels
 from ffutils.layers import FFLayer, FFNet
 from ffutils.prediction import (
@@ -27,7 +30,8 @@ from ffutils.prediction import (
     predict,
 )
 from ffutils.recipe import drop_pixels, hard_negatives, jitter
-from ffutils.training import train
+from ffutils.recurrent import RecurrentNet
+from ffutils.training import train, train_layer
 
 GOOD = torch.rand(4, 20)
 LABELS = torch.tensor([0, 1, 2, 9])
@@ -702,3 +706,100 @@ def test_the_module_holds_checks_only():
     }
     for name in functions:
         assert name.startswith(("check_", "warn_")) or name in called, name
+
+
+# What an editor of the chapters may hand in
+
+
+def test_a_pair_of_splits_is_no_data(net):
+    split = Split(GOOD, LABELS)
+    for data in ((split, split), [split, split]):
+        with pytest.raises(TypeError, match="pair of Splits.*data\\[0\\]"):
+            train(net, data, epochs=1, progress=False)
+        with pytest.raises(TypeError, match="pair of Splits"):
+            fast_train(net, data, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    "loss, error, message",
+    [
+        (lambda p, n, g: g(p).mean().item(), TypeError, "a tensor with one value"),
+        (lambda p, n, g: None, TypeError, "a tensor with one value, got NoneType"),
+        (lambda p, n, g: g(n) - g(p), ValueError, r"one number, got the shape \(4,\)"),
+        (lambda p, n, g: (p > 0).float().mean(), ValueError, "not depend on the layer"),
+        (lambda p, n, g: g(p.detach()).mean(), ValueError, "not depend on the layer"),
+    ],
+)
+def test_a_loss_that_teaches_nothing_is_refused(net, loss, error, message):
+    with pytest.raises(error, match=message):
+        train(net, Split(GOOD, LABELS), epochs=1, loss_fn=loss, progress=False)
+
+
+def test_one_negative_does_not_serve_for_a_whole_batch(net):
+    layer = net.layers[0]
+    optimizer = torch.optim.Adam(layer.parameters())
+    with pytest.raises(ValueError, match=r"shapes \(4, 8\) and \(1, 8\)"):
+        train_layer(layer, optimizer, GOOD, GOOD[:1])
+
+
+def test_a_goodness_is_tried_at_the_width_of_every_layer():
+    net = FFNet(20, 8, 6, goodness=lambda h: h.square().mean(1)[: h.shape[1] // 3])
+    assert net.goodness(torch.ones(2, 8)).shape == (2,)  # right in layer 1 alone
+    with pytest.raises(ValueError, match="one number for each row"):
+        train(net, Split(GOOD, LABELS), epochs=1, progress=False)
+    narrow = FFNet(20, 2, 2, goodness=lambda h: h.square().mean(0))
+    with pytest.raises(ValueError, match="one number for each row"):
+        predict(narrow, GOOD)
+
+
+def test_frozen_weights_stay_as_they_are(net):
+    net.layers[0].requires_grad_(False)
+    before = net.layers[0].weight.clone()
+    with pytest.raises(ValueError, match="fast_train trains all weights"):
+        fast_train(net, Split(GOOD, LABELS), epochs=1, progress=False)
+    assert torch.equal(net.layers[0].weight, before)
+
+
+def test_data_that_run_dry_are_named_by_fast_train_too(net):
+    class OnceOnly:
+        def __init__(self):
+            self.left = [[(GOOD, LABELS)], []]
+
+        def __iter__(self):
+            return iter(self.left.pop(0))
+
+    with pytest.raises(ValueError, match="number of images in the data"):
+        fast_train(net, OnceOnly(), epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("n_classes", [-3, 0, 1])
+def test_a_label_has_two_classes_or_more(n_classes):
+    for call in (lambda: overlay(GOOD, LABELS, n_classes), lambda: neutral(GOOD, 1)):
+        with pytest.raises(ValueError, match="n_classes must be a whole number of at"):
+            call()
+
+
+def test_features_that_hang_on_a_net_are_refused(net):
+    with pytest.raises(ValueError, match="features.detach"):
+        fit_softmax(net.layers[0](GOOD), LABELS)
+
+
+def test_advice_is_not_about_what_a_function_lacks():
+    with pytest.raises(ValueError, match="use jitter"):
+        affine(torch.rand(2, 3 * 16))
+    with pytest.raises(ValueError, match="a finite number, got '3'"):
+        RecurrentNet(20, 8, 10, label_strength="3")
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"images": -5}, "images must be a whole number"),
+        ({"seeds": ()}, "seeds is empty"),
+        ({"seeds": 0}, "seeds must be a tuple"),
+        ({"sizes": 200}, "sizes must be a tuple"),
+    ],
+)
+def test_compare_is_asked_before_anything_is_trained(settings, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        compare(**settings)

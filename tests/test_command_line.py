@@ -376,7 +376,19 @@ def test_ctrl_c_before_an_epoch_is_over_saves_nothing(
     assert os.listdir(tmp_path) == ["net.pt"] * there_is_an_old_one
 
 
-@pytest.mark.parametrize("place", ["load_dataset", "layer_errors", "save_net"])
+def test_ctrl_c_in_the_judging_leaves_the_net_that_was_trained(
+    tmp_path, monkeypatch, capsys
+):
+    file = tmp_path / "net.pt"
+    monkeypatch.setattr("ffutils.__main__.layer_errors", interrupt)
+    with pytest.raises(SystemExit):
+        main([*SMALL, "--epochs", "1", "--save", str(file)])
+    net, facts = load_net(file, with_facts=True)
+    assert facts["epochs"] == 1 and "test_error" not in facts
+    assert [layer.out_features for layer in net.layers] == [60, 50, 40]
+
+
+@pytest.mark.parametrize("place", ["load_dataset", "save_net"])
 def test_ctrl_c_elsewhere_ends_without_a_traceback(
     tmp_path, monkeypatch, capsys, place
 ):
@@ -413,6 +425,22 @@ def test_a_file_that_is_protected_is_refused_before_the_training(tmp_path, capsy
     file.chmod(0o444)
     assert "may not be written to" in fails(capsys, *SMALL, "--save", str(file))
     assert file.read_text() == "an older net"
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path, capsys):
+    file = tmp_path / "thesis.txt"
+    file.write_text("years of work")
+    line = fails(capsys, *SMALL, "--save", str(file))
+    assert "holds something that save_net did not write" in line
+    assert file.read_text() == "years of work"
+
+
+def test_a_terminal_without_accents_is_no_error(tmp_path, monkeypatch):
+    file = tmp_path / "nét β.pt"
+    save_net(FFNet(784, 8), file, dataset="digits")
+    with start("--load", str(file), PYTHONIOENCODING="ascii") as process:
+        output, complaints = process.communicate(timeout=120)
+    assert process.returncode == 0 and "n\\xe9t \\u03b2.pt" in output, complaints
 
 
 def test_a_run_that_fails_leaves_no_empty_file_and_harms_no_old_one(tmp_path, capsys):

@@ -261,6 +261,17 @@ def test_a_run_that_another_process_has_finished_is_not_repeated(tmp_path, split
     assert len(record["runs"]) == 2 and not trained
 
 
+def test_a_record_holds_what_a_trial_keeps_of_its_net(tmp_path, splits):
+    class Keeping(SupervisedTrial):
+        def kept(self):
+            return {"fields": self.net.layers[0].weight[:2].tolist()}
+
+    record = run(tmp_path, splits, Keeping, variants={"default": {}})
+    (entry,) = record["runs"]
+    assert len(entry["fields"]) == 2 and len(entry["fields"][0]) == 784
+    assert "fields" not in record["summary"]["default"]
+
+
 HOLD = """
 class Waiting(SupervisedTrial):
     def train_epoch(self, epoch):
@@ -371,6 +382,18 @@ def with_changes(**changes):
     return change
 
 
+def with_flipped_bytes(path):
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    for k in range(middle, middle + 5):
+        content[k] ^= 255
+    path.write_bytes(content)
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
 def without_the_optimizers(path):
     held = torch.load(path, weights_only=True)
     del held["trial"]["optimizers"]
@@ -381,6 +404,8 @@ SPOILT = {
     "half a file": lambda path: path.write_bytes(b"half a file"),
     "empty": lambda path: path.write_bytes(b""),
     "truncated": truncated,
+    "cut short": cut_short,
+    "with flipped bytes": with_flipped_bytes,
     "a net alone": lambda path: torch.save({"net": 1}, path),
     "a list": lambda path: torch.save([1, 2], path),
     "an object": lambda path: torch.save(SimpleNamespace(a=1), path),
