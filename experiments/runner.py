@@ -125,7 +125,7 @@ def run_stages(
         if stage == "validation_and_test":
             errors |= prefixed("test", trial.errors(splits[1]))
         history = [*history, [epoch, round(seconds, 1), errors[f"{kind}_error"]]]
-        finished = finished | errors
+        finished = finished | errors | trial.kept()
         finished[f"{kind}_history"] = history
         finished[f"{kind}_seconds_to_train"] = round(seconds, 1)
         finished["stages"] = [*finished.get("stages", []), stage]
@@ -300,6 +300,9 @@ def read(path: Path, experiment: Experiment) -> dict:
             variant: configuration | variants[variant] for _, variant in runs_of(record)
         }
         dataset = record["dataset"]
+        if not all(any("error" in key for key in run) for run in record["runs"]):
+            raise ValueError("a run without an error")
+        summary(record["runs"])
     except FileNotFoundError:
         return new
     except (ValueError, LookupError, TypeError) as error:

@@ -25,6 +25,10 @@ class NetTrial:
     def errors(self, split):
         return judge(net_scores(self.net, split.images), split.labels)
 
+    def kept(self):
+        """What the record of a run holds of its net, by name."""
+        return {}
+
     def state_dict(self):
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
         return {"net": self.net.state_dict(), "optimizers": optimizers}
@@ -162,12 +166,17 @@ def autocast_bf16(device: torch.device, enabled: bool = True) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled, cache_enabled=False)
 
 
-def damped_sgd(module, weight_decay):
-    """SGD with the momentum of Hinton's code: the average of about ten gradients."""
-    optimizer = torch.optim.SGD(
-        module.parameters(), lr=0.0, momentum=0.9, dampening=0.9,
-        weight_decay=weight_decay,
-    )  # fmt: skip
+def damped_sgd(module, weight_decay, biases_too=True):
+    """SGD with the momentum of Hinton's code: the average of about ten gradients.
+
+    Args:
+        weight_decay: of the weights, and of the biases, too, if biases_too.
+    """
+    groups = [
+        {"params": [p], "weight_decay": weight_decay * (name != "bias" or biases_too)}
+        for name, p in module.named_parameters()
+    ]
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=0.9, dampening=0.9)
     for parameter in module.parameters():  # else the first step has no dampening
         optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer

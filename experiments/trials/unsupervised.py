@@ -44,6 +44,7 @@ from ffutils.local import LocallyConnected2d, peer_loss
 from ffutils.training import set_lr
 
 Grid = Annotated[tuple[PositiveInt, ...], Field(min_length=5, max_length=5), FROM_LIST]
+FIELDS_KEPT = 4  # units of each window, whose weights the record holds
 Grids = Annotated[tuple[Grid, ...], Field(min_length=2), FROM_LIST]
 
 
@@ -55,6 +56,7 @@ class UnsupervisedConfig(Config):
         grids: of each layer, the size and the channels of what lies below, the kernel's
             size, the stride, and the output channels.
         network: the same, for a table.
+        decayed: what weight decay shrinks. The published code leaves biases alone.
     """
 
     network: Widths | str
@@ -71,6 +73,7 @@ class UnsupervisedConfig(Config):
     )
     lr: PositiveFloat = 0.01
     weight_decay: NonNegativeFloat = 0.001
+    decayed: Literal["weights and biases", "weights"] = "weights and biases"
     lr_schedule: Literal["constant for half the epochs, then linear to 0"] = (
         "constant for half the epochs, then linear to 0"
     )
@@ -106,7 +109,10 @@ class UnsupervisedTrial(NetTrial):
         self.net.to(self.device)
         for layer in self.net:
             nn.init.normal_(layer.weight, std=layer.weight.shape[1] ** -0.5)
-        self.optimizers = [damped_sgd(layer, config.weight_decay) for layer in self.net]
+        biases_too = config.decayed == "weights and biases"
+        self.optimizers = [
+            damped_sgd(layer, config.weight_decay, biases_too) for layer in self.net
+        ]
         self.running_means = [
             torch.full((layer.out_features,), 0.5, device=self.device)
             for layer in self.net
@@ -202,6 +208,11 @@ class UnsupervisedTrial(NetTrial):
                 for key, layers in self.layers_of.items()
             }
 
+    def kept(self):
+        """The first units of each window of layer 1, by window and unit: fields."""
+        weight = self.net[0].weight.detach()[:, :, :FIELDS_KEPT].transpose(1, 2)
+        return {"fields": (1000 * weight).round().int().tolist()}  # in thousandths
+
     def state_dict(self):
         return super().state_dict() | {"running_means": self.running_means}
 
@@ -245,9 +256,10 @@ LOCAL_FIELDS = Experiment(
     config=UnsupervisedConfig(
         network="4x4x128, 3x3x220, 2x2x512",
         grids=((28, 1, 10, 6, 128), (4, 128, 2, 1, 220), (3, 220, 2, 1, 512)),
+        decayed="weights",
         epochs=60,
     ),
-    seeds=(0,),
-    stages=("test",),
-    core_hours=0.8,
+    seeds=(0, 1, 2),
+    stages=("validation_and_test",),
+    core_hours=1.6,
 )
