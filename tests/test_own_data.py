@@ -9,9 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
-from scipy import ndimage
-from scipy.stats import binomtest
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
@@ -63,9 +61,8 @@ def draw_letter(letter, typeface, dice):
 
 def defined_by_the_chapter(*names):
     """The chapter's functions of those names, which may call one another."""
-    space = {"np": np, "pad": pad, "pil_to_tensor": pil_to_tensor, "ndimage": ndimage}
-    space |= {"Image": Image, "ImageFilter": ImageFilter, "ImageOps": ImageOps}
-    space |= {"load_net": load_net, "predict": predict, "binomtest": binomtest}
+    space = {"pad": pad, "pil_to_tensor": pil_to_tensor, "Image": Image}
+    space |= {"ImageOps": ImageOps, "load_net": load_net, "predict": predict}
     for cell in code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb")):
         for node in parse(source(cell)).body:
             if isinstance(node, ast.FunctionDef) and node.name in names:
@@ -191,17 +188,6 @@ def test_inverting_makes_dark_things_bright_and_leaves_the_room_for_the_label():
     assert torch.allclose(inverted[2:], 1 - plain[2:])
 
 
-def test_mcnemar_counts_images_that_only_one_gets_wrong():
-    (only_one_wrong,) = defined_by_the_chapter("only_one_wrong")
-    labels = torch.zeros(20, dtype=torch.long)
-    ours, theirs = labels.clone(), labels.clone()
-    ours[:2], theirs[1:9] = 1, 1
-    only_ours, only_theirs, p = only_one_wrong(ours, theirs, labels)
-    assert (only_ours, only_theirs) == (1, 7)
-    assert p == pytest.approx(2 * (1 + 8) / 2**8)  # by hand: the coin of eight tosses
-    assert only_one_wrong(ours, ours, labels) == (0, 0, 1.0)
-
-
 def test_a_loader_of_a_part_of_the_files(leaves):
     files = ImageFolder(leaves, transform=preparation(3, 16))
     rows = torch.randperm(len(files)).tolist()
@@ -320,29 +306,6 @@ def test_class_names_of_numpy_are_refused_with_advice(tmp_path):
 # ---- The chapter
 
 
-@pytest.mark.parametrize("place", [(20, 30), (200, 120), (250, 20)])
-def test_a_photographed_digit_is_cut_out_scaled_and_centred(place):
-    ink_of, crop_to_ink, centre = defined_by_the_chapter(
-        "ink_of", "crop_to_ink", "centre"
-    )
-    photo = Image.linear_gradient("L").resize((320, 240)).point(lambda v: 130 + v // 3)
-    photo = photo.convert("RGB")
-    x, y = place  # a seven in dark blue ink
-    ImageDraw.Draw(photo).line(
-        [(x, y), (x + 40, y), (x + 15, y + 80)], fill=(30, 40, 90), width=9
-    )
-    ink = ink_of(photo)
-    assert ink.shape == (240, 320) and ink.min() == 0 and ink.max() == 1
-    assert 300 < (ink > 0).sum() < 2000  # the strokes alone, not the paper
-    box = crop_to_ink(ink)
-    assert max(box.shape) == 20 and min(box.shape) > 5
-    digit = centre(box)
-    assert digit.shape == (28, 28) and digit.dtype == np.float32
-    for axis in (0, 1):
-        middle = np.average(np.arange(28), weights=digit.sum(1 - axis))
-        assert abs(middle - 13.5) <= 0.5
-
-
 def test_rows_are_scaled_by_the_training_values_and_kept_inside():
     (prepare_rows,) = defined_by_the_chapter("prepare_rows")
     low, high = torch.tensor([0.0, 10.0]), torch.tensor([2.0, 20.0])
@@ -357,36 +320,3 @@ def test_a_column_that_never_changes_does_no_harm():
         [0, 0],
         [0, 1],
     ]
-
-
-def test_specks_are_dropped_and_strokes_are_kept():
-    (drop_specks,) = defined_by_the_chapter("drop_specks")
-    ink = np.zeros((60, 60), "float32")
-    ink[10:40, 20:24], ink[45:50, 20:26] = 0.8, 0.5  # a stroke, and a part of it
-    speckled = ink.copy()
-    speckled[2:4, 50:53] = speckled[55, 1] = 1
-    assert np.array_equal(drop_specks(speckled), ink)
-    assert np.array_equal(drop_specks(ink), ink)
-
-
-def test_the_chapter_goes_on_without_fashion_mnist(monkeypatch, tmp_path):
-    """Where its files are not there, `find_images` takes what can be had."""
-    cells = code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb"))
-    (cell,) = [source(c) for c in cells if "def find_images" in source(c)]
-    definition = cell[: cell.index("name, source, _")]
-    monkeypatch.setenv("FF_DATA", str(tmp_path))
-    monkeypatch.setenv("FF_DATASET", "digits")
-    space = {}
-    exec(definition, space)
-    assert space["find_images"]()[0] == "digits"
-    tried = []
-
-    def nothing_at_hand(name=None):
-        tried.append(name)
-        if name == "fashion":
-            raise ConnectionError
-        return "mnist", None, None
-
-    monkeypatch.delenv("FF_DATASET")
-    space["load_dataset"] = nothing_at_hand
-    assert space["find_images"]()[0] == "mnist" and tried == ["fashion", None]
