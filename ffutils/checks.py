@@ -177,14 +177,6 @@ def check_count(name, count, least=1):
         )
 
 
-def check_several(name, values):
-    """Raise TypeError or ValueError unless values is a tuple or list of one or more."""
-    if not isinstance(values, (tuple, list, range)):
-        raise TypeError(f"{name} must be a tuple such as (0, 1), got {kind(values)}")
-    if not values:
-        raise ValueError(f"{name} is empty; expected one value or more")
-
-
 def check_square(x, channels=1, advice="; for colour images say channels=3"):
     """Raise ValueError unless each row of x (B, pixels) is a square image."""
     check_batch(x)

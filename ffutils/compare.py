@@ -7,7 +7,6 @@ import time
 
 import torch
 
-from ffutils.checks import check_count, check_several
 from ffutils.data import Split, load_dataset, split_validation
 from ffutils.layers import FFNet
 from ffutils.prediction import layer_errors
@@ -51,9 +50,6 @@ def compare(
 
     Source: chapters 03 to 05.
     """
-    check_count("images", images)
-    check_several("sizes", sizes)
-    check_several("seeds", seeds)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     name, everything, _ = load_dataset(device=device)
     part, validation = split_validation(everything)

@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader, TensorDataset
 from ffutils import checks
 from ffutils.augment import affine
 from ffutils.checks import check_images, check_labels
-from ffutils.compare import compare
 from ffutils.data import Split, batches, split_validation
 from ffutils.fast import fast_train
 from ffutils.labels import neutral, overlay, wrong_labels
@@ -789,17 +788,3 @@ def test_advice_is_not_about_what_a_function_lacks():
         affine(torch.rand(2, 3 * 16))
     with pytest.raises(ValueError, match="a finite number, got '3'"):
         RecurrentNet(20, 8, 10, label_strength="3")
-
-
-@pytest.mark.parametrize(
-    "settings, message",
-    [
-        ({"images": -5}, "images must be a whole number"),
-        ({"seeds": ()}, "seeds is empty"),
-        ({"seeds": 0}, "seeds must be a tuple"),
-        ({"sizes": 200}, "sizes must be a tuple"),
-    ],
-)
-def test_compare_is_asked_before_anything_is_trained(settings, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        compare(**settings)
