@@ -4,6 +4,7 @@ from experiments.experiment import Experiment
 from experiments.trials import (
     affine,
     depth,
+    jittered,
     milestones,
     one_page,
     paper_recipe,
@@ -28,7 +29,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         permutation_invariant.PERMUTATION_INVARIANT,
         supervised.ABLATION,
         paper_recipe.PAPER_RECIPE,
-        supervised.JITTERED,
+        jittered.JITTERED_TUNING,
+        jittered.JITTERED,
         unsupervised.HYBRIDS,
         unsupervised.LOCAL_FIELDS,
         recurrent.RECURRENT,

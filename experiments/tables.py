@@ -77,8 +77,6 @@ TABLES = {
         ),
         Row("… without normalisation", "one_page", "no normalisation"),
         Row("The paper's recipe", "paper_recipe"),
-        Row("Chapter 06's recipe, jittered", "jittered"),
-        Row("… for more epochs", "jittered", "more epochs"),
         Row("The recipe of a widely read article", "published", "the article's"),
         Row("The most copied public code", "published", "full batch"),
     ],
@@ -94,6 +92,8 @@ TABLES = {
         Row("Backpropagation", "permutation_invariant", "backpropagation"),
     ],
     "permutation_tuning": rows_of("permutation_tuning", "validation_error"),
+    "jittered": rows_of("jittered"),
+    "jittered_tuning": rows_of("jittered_tuning", "validation_error"),
     "rivals": rows_of("rivals"),
     "milestones": rows_of("milestones") + rows_of("milestones_fast", titles=FAST.get),
     "affine": rows_of("affine"),
@@ -310,7 +310,8 @@ def blurred(record, variant):
 def paper_cell(row):
     """The paper's figure, beside the runs that were made to compare with it."""
     paper = EXPERIMENTS[row.experiment].paper
-    compared = row.variant == "default" and row.errors == "test_error"
+    ours = row.variant in ("default", "label in the image")
+    compared = ours and row.errors == "test_error"
     if not (paper and paper.test_error and compared):
         return ""
     network = "" if paper.network is None else f"; {paper.network}"

@@ -266,19 +266,15 @@ def test_rows_have_the_same_names_everywhere(name):
         assert all(re.fullmatch(f"{single}|{several}", row) for row in rows), rows
 
 
-HALF = "ablation", "jittered", "paper_recipe", "recurrent"
-FLOAT = "changed: one layer", "changed: upper layers frozen"
+HALF = "paper_recipe", "recurrent"
 
 
 @pytest.mark.parametrize("name", STORED)
 def test_runs_that_normalised_in_half_precision_say_so(name):
-    """Those of before the layers normalised in float32 under any precision.
-
-    Two variants of the ablation train layer 1 alone, whose input was float32.
-    """
+    """Those of before the layers normalised in float32 under any precision."""
     for run in load_results(name)["runs"]:
         if "normalized_in" in run:
-            assert name in HALF and run["variant"] not in FLOAT
+            assert name in HALF
             assert run["normalized_in"] == "bfloat16"
 
 

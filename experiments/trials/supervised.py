@@ -1,6 +1,6 @@
 """A supervised net in training whose every trick can be set, and what it is for.
 
-Its experiments: chapter 06's recipe with jitter, in long runs, and its ablation.
+Its experiment is the ablation of chapter 06's recipe.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from experiments.experiment import (
     Config,
     Experiment,
     Fraction,
-    Paper,
     Precision,
     Widths,
     checked,
@@ -187,25 +186,6 @@ class SupervisedTrial(NetTrial):
 
 
 # ---- Experiments
-
-# The paper's longest run has images shifted by up to two pixels, too.
-JITTERED = Experiment(
-    name="jittered",
-    title="Supervised, chapter 06's recipe, jittered",
-    paper=Paper(section="3.3", test_error=0.64, network="4 layers of 2000, 500 epochs"),
-    trial=SupervisedTrial,
-    config=SupervisedConfig(
-        network=(784, 1000, 1000, 1000),
-        jitter=2,
-        epochs=60,
-        precision="bfloat16",
-        eval_every=15,
-    ),
-    variants={"default": {}, "more epochs": {"epochs": 150, "eval_every": 50}},
-    seeds=(0,),
-    stages=("test",),
-    core_hours=1.1,
-)
 
 # What each trick of chapter 06 is worth: alone, on top of those before it, taken away.
 PLAIN = {
