@@ -8,7 +8,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -334,8 +333,9 @@ def train_in_phases(
     Source: Hinton 2022, §5; chapter 11.
     """
     check_count("phase", phase)
-    positive = batches(data, batch_size)
-    while day := list(islice(positive, phase)):
+    positive = list(batches(data, batch_size))
+    for start in range(0, len(positive), phase):
+        day = positive[start : start + phase]
         train_phase(net, optimizers, day, True, scale)
         night = batches(make_negatives(net, join(day)), batch_size)
         train_phase(net, optimizers, night, False, scale)
