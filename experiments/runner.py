@@ -300,9 +300,7 @@ def read(path: Path, experiment: Experiment) -> dict:
             variant: configuration | variants[variant] for _, variant in runs_of(record)
         }
         dataset = record["dataset"]
-        if not all(any("error" in key for key in run) for run in record["runs"]):
-            raise ValueError("a run without an error")
-        summary(record["runs"])
+        summary(record["runs"])  # which reads every error
     except FileNotFoundError:
         return new
     except (ValueError, LookupError, TypeError) as error:

@@ -131,6 +131,6 @@ RECURRENT = Experiment(
     trial=RecurrentTrial,
     config=RecurrentConfig(eval_every=15),
     seeds=(0,),
-    stages=("test",),
+    stages=("validation_and_test",),
     core_hours=1.0,
 )
