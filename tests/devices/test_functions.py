@@ -383,6 +383,7 @@ NO_TENSOR = {
     "checks.check_autocast": lambda gpu: checks.check_autocast(gpu.x.device),
     "checks.check_batch": lambda gpu: checks.check_batch(gpu.x),
     "checks.check_data": lambda gpu: checks.check_data(gpu.few, 9),
+    "checks.check_dropping": lambda gpu: checks.check_dropping(gpu.x, 0.3),
     "checks.check_fit": lambda gpu: checks.check_fit(gpu.h, gpu.y, 10, 1, 0.1),
     "checks.check_goodness": lambda gpu: checks.check_goodness(gpu.scores),
     "checks.check_images": lambda gpu: checks.check_images(gpu.x),
@@ -392,11 +393,18 @@ NO_TENSOR = {
     "checks.check_layers": lambda gpu: checks.check_layers(
         gpu.net, torch.tensor([0, 1], device="cuda")
     ),
+    "checks.check_loss": lambda gpu: checks.check_loss(
+        gpu.net.layers[0](gpu.x).mean(), gpu.x, gpu.x
+    ),
     "checks.check_losses": lambda gpu: checks.check_losses(
         torch.zeros(2), [0, 1], 0, gpu.net
     ),
     "checks.check_net": lambda gpu: checks.check_net(gpu.net),
+    "checks.check_one_per_row": lambda gpu: checks.check_one_per_row(
+        gpu.net.goodness(gpu.h), gpu.h
+    ),
     "checks.check_pieces": lambda gpu: checks.check_pieces(gpu.net, gpu.x),
+    "checks.check_room": lambda gpu: checks.check_room(gpu.x, 10),
     "checks.check_run": lambda gpu: (
         checks.check_run(gpu.mlp, gpu.few, 1, 9, 0.1) is None
     ),
@@ -406,6 +414,7 @@ NO_TENSOR = {
     "checks.check_training": lambda gpu: checks.check_training(
         gpu.net, gpu.few, 1, 9, 0.1
     ),
+    "checks.check_unfrozen": lambda gpu: checks.check_unfrozen(gpu.net),
     "checks.check_weights": lambda gpu: checks.check_weights(gpu.net),
     "checks.first_batch": lambda gpu: checks.first_batch([gpu.few]) is None,
     "checks.warn_of_dead_layers": lambda gpu: checks.warn_of_dead_layers(
