@@ -8,7 +8,6 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from zipfile import is_zipfile
 
 import torch
 
@@ -26,7 +25,7 @@ from ffutils.fast import bfloat16_is_quicker, fast_train, product
 from ffutils.layers import FFNet
 from ffutils.prediction import error_rate, layer_errors
 from ffutils.recipe import drop_pixels, jitter
-from ffutils.saving import check_target, load_net, save_net
+from ffutils.saving import check_target, load_net, may_be_replaced, save_net
 
 AUGMENTS = {"affine": affine, "jitter": jitter, "drop": drop_pixels, "none": None}
 WHERE = {"image": "label in the image", "every": "label in every layer"}
@@ -136,7 +135,7 @@ def check_args(args):
     if args.save is not None:
         try:
             check_target(target := Path(os.path.realpath(args.save)))
-            if target.exists() and target.stat().st_size and not is_zipfile(target):
+            if target.exists() and not may_be_replaced(target):
                 raise OSError(f"{target} holds something that save_net did not write")
         except OSError as error:
             raise OSError(
@@ -197,11 +196,7 @@ def load_splits(args, name, device):
 
     With --validate nothing is read of the test images.
     """
-    try:
-        name, training, test = load_dataset(name, device)
-    except ConnectionError as error:  # of what --dataset asked for
-        advice = str(error).replace("set FF_DATASET=digits", "say --dataset digits")
-        raise ConnectionError(advice) from error
+    name, training, test = load_dataset(name, device)
     if not args.validate:
         return name, training, test, "test"
     return name, *split_validation(training), "validation"

@@ -316,10 +316,10 @@ def check_loss(loss, positive, negative):
 
     No value is read.
     """
-    if positive.shape != negative.shape:
+    if len(positive) != len(negative) and 1 in (len(positive), len(negative)):
         raise ValueError(
-            "the two passes must be row by row the same images, got activations of the "
-            f"shapes {tuple(positive.shape)} and {tuple(negative.shape)}"
+            "one row of one pass would serve for all of the other, got activations of "
+            f"the shapes {tuple(positive.shape)} and {tuple(negative.shape)}"
         )
     if not torch.is_tensor(loss):
         raise TypeError(f"a loss must be a tensor with one value, got {kind(loss)}")

@@ -171,7 +171,8 @@ def download(root: Path, name: str) -> None:
             raise ConnectionError(
                 f"{FOLDERS[name]} could not be downloaded: {advice(error)}, or set "
                 f"FF_DATA to a folder that holds {FOLDERS[name]}/raw, or set "
-                f"FF_DATASET=digits. ({cause(error)})"
+                "FF_DATASET=digits, or name 'digits' where you named the data set. "
+                f"({cause(error)})"
             ) from error
 
 

@@ -276,3 +276,13 @@ def check_target(target: Path) -> None:
     protected = target.exists() and not target.stat().st_mode & 0o222
     if protected or (target.exists() and not os.access(target, os.W_OK)):
         raise PermissionError(f"{target} may not be written to")
+
+
+def may_be_replaced(target: Path) -> bool:
+    """Whether a file is empty, or of torch.save, as those of `save_net` are."""
+    if not target.stat().st_size:
+        return True
+    if not zipfile.is_zipfile(target):
+        return False
+    with zipfile.ZipFile(target) as file:
+        return any(name.endswith("/data.pkl") for name in file.namelist())

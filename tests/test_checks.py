@@ -739,6 +739,7 @@ def test_one_negative_does_not_serve_for_a_whole_batch(net):
     optimizer = torch.optim.Adam(layer.parameters())
     with pytest.raises(ValueError, match=r"shapes \(4, 8\) and \(1, 8\)"):
         train_layer(layer, optimizer, GOOD, GOOD[:1])
+    train_layer(layer, optimizer, GOOD, GOOD[:3])  # the logistic loss needs no pairs
 
 
 def test_a_goodness_is_tried_at_the_width_of_every_layer():

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -428,11 +429,15 @@ def test_a_file_that_is_protected_is_refused_before_the_training(tmp_path, capsy
 
 
 def test_a_file_of_another_kind_is_not_replaced(tmp_path, capsys):
-    file = tmp_path / "thesis.txt"
-    file.write_text("years of work")
-    line = fails(capsys, *SMALL, "--save", str(file))
-    assert "holds something that save_net did not write" in line
-    assert file.read_text() == "years of work"
+    text, document = tmp_path / "thesis.txt", tmp_path / "thesis.docx"
+    text.write_text("years of work")
+    with zipfile.ZipFile(document, "w") as file:  # as a word processor makes it
+        file.writestr("word/document.xml", "years of work")
+    for file in (text, document):
+        before = file.read_bytes()
+        line = fails(capsys, *SMALL, "--save", str(file))
+        assert "holds something that save_net did not write" in line
+        assert file.read_bytes() == before
 
 
 def test_a_terminal_without_accents_is_no_error(tmp_path, monkeypatch):
