@@ -467,7 +467,7 @@ WITHOUT = {
     "recipe": {"cosine_decay"},
     "recurrent": {"check_hidden_layers"},
     "rivals": {"check_hidden_sizes", "check_inverses"},
-    "saving": {"build", "check_functions", "check_target", "write_whole"},
+    "saving": {"build", "check_functions", "check_target", "may_be_replaced", "write_whole"},
     "sequences": {"load_fables", "simplify"},
 }  # fmt: skip
 WITHOUT = {f"{module}.{name}" for module, names in WITHOUT.items() for name in names}
