@@ -103,7 +103,7 @@ class Experiment:
         stages: of each run: "validation", "test" or "validation_and_test".
         core_hours: what all seeds and variants take together, on one core of the
             machine that the stored runs name, from their seconds; about.
-        dataset: "mnist", "fashion" or "aesop", whose splits hold strings of text.
+        dataset: "mnist", "fashion", "cifar10" or "aesop", whose splits hold strings.
         paper: what the paper has beside it.
     """
 
@@ -117,7 +117,7 @@ class Experiment:
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     core_hours: PositiveFloat
-    dataset: Literal["mnist", "fashion", "aesop"] = "mnist"
+    dataset: Literal["mnist", "fashion", "cifar10", "aesop"] = "mnist"
     paper: Paper | None = None
 
     @model_validator(mode="after")

@@ -41,6 +41,7 @@ class PaperConfig(Config):
     )
     lr: PositiveFloat = 0.01
     weight_decay: NonNegativeFloat = 0.001
+    decayed: Literal["weights and biases", "weights"] = "weights and biases"
     softmax_lr: PositiveFloat = 0.1
     softmax_weight_decay: NonNegativeFloat = 0.003
     lr_schedule: Literal["constant for half the epochs, then linear to 0"] = (
@@ -59,12 +60,15 @@ class PaperTrial(NetTrial):
         layers = self.net.layers
         for layer in layers:
             nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+        biases_too = config.decayed == "weights and biases"
         self.softmax = SoftmaxNegatives(
             sum(config.network[2:]),
-            lambda head: damped_sgd(head, config.softmax_weight_decay),
+            lambda head: damped_sgd(head, config.softmax_weight_decay, biases_too),
             device,
         )
-        self.optimizers = [damped_sgd(layer, config.weight_decay) for layer in layers]
+        self.optimizers = [
+            damped_sgd(layer, config.weight_decay, biases_too) for layer in layers
+        ]
 
     def train_epoch(self, epoch):
         c, layers = self.config, self.optimizers
@@ -99,8 +103,8 @@ PAPER_RECIPE = Experiment(
         judge="sum without layer 1",
     ),
     trial=PaperTrial,
-    config=PaperConfig(eval_every=10),
-    seeds=(0,),
-    stages=("test",),
-    core_hours=1.5,
+    config=PaperConfig(decayed="weights", eval_every=10),
+    seeds=(0, 1, 2),
+    stages=("validation_and_test",),
+    core_hours=4.5,
 )

@@ -2,7 +2,7 @@
 
 The layers are trained as in Hinton's published code. A fully connected layer is a
 `LocallyConnected2d` with one window, all of the grid below. Its experiments are those
-of §3.2: fully connected layers at half the paper's width, and local fields on its grid.
+of §3.2: four fully connected layers, and local fields on its grid.
 """
 
 from __future__ import annotations
@@ -235,17 +235,18 @@ HYBRIDS = Experiment(
     paper=Paper(
         section="3.2",
         test_error=1.37,
-        network="4 layers of 2000, 100 epochs",
+        network="the same, 100 epochs",
         judge="all layers without layer 1",
     ),
     trial=UnsupervisedTrial,
     config=UnsupervisedConfig(
-        network=(784, 1000, 1000, 1000, 1000),
-        grids=((28, 1, 28, 1, 1000), *[(1, 1000, 1, 1, 1000)] * 3),
-        epochs=40,
+        network=(784, 2000, 2000, 2000, 2000),
+        grids=((28, 1, 28, 1, 2000), *[(1, 2000, 1, 1, 2000)] * 3),
+        decayed="weights",
+        epochs=100,
     ),
-    seeds=(0,),
-    stages=("test",),
+    seeds=(0, 1, 2),
+    stages=("validation_and_test",),
     core_hours=0.6,
 )
 
@@ -265,7 +266,7 @@ LOCAL_FIELDS = Experiment(
         decayed="weights",
         epochs=60,
     ),
-    seeds=(0,),
+    seeds=(0, 1, 2),
     stages=("validation_and_test",),
     core_hours=0.6,
 )

@@ -1,0 +1,241 @@
+"""CIFAR-10 (§4): maps of ReLUs that see 11×11 places of the map below and above them.
+
+As in the paper each hidden layer is a map of 32×32 places with three units each, and no
+weights are shared. The Forward-Forward nets are those of §3.4: they hear the layer
+above, too, the label stands on top, and their goodness is to be high on positive data,
+or low. Backpropagation trains the same connections upwards. Training goes by chapter
+06's loss on pairs and Adam, instead of the paper's logistic loss and momentum.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from experiments.experiment import (
+    Config,
+    Experiment,
+    Fraction,
+    Paper,
+    Precision,
+    checked,
+)
+from experiments.trials.shared import NetTrial, SoftmaxNegatives, autocast_bf16, judge
+from ffutils import batches, cosine_decay, drop_pixels, goodness, normalize
+from ffutils.recurrent import RecurrentNet, goodness_over_time, recurrent_loss
+from ffutils.rivals import MLP
+from ffutils.training import set_lr
+
+HIGH, LOW = "Forward-Forward, high", "Forward-Forward, low"
+
+
+@checked
+class CifarConfig(Config):
+    """What the methods share.
+
+    Attributes:
+        method: of training; high or low is the goodness of positive data.
+        side: of the image, and of each layer's map.
+        units: at each place of a map.
+        field: how many places wide what a unit sees is.
+        shift: the most pixels by which an image is moved in training.
+        mirrored: whether half the images are mirrored in training.
+    """
+
+    method: Literal[HIGH, LOW, "backpropagation"] = HIGH
+    layers: Annotated[PositiveInt, Field(ge=2)] = 2
+    side: PositiveInt = 32
+    units: PositiveInt = 3
+    field: PositiveInt = 11
+    damping: Fraction = 0.3
+    label_strength: PositiveFloat = 3.0
+    steps: Annotated[int, Field(ge=6)] = 10
+    scale: PositiveFloat = 10.0
+    shift: NonNegativeInt = 0
+    mirrored: bool = False
+    dropped_pixels: Fraction = 0.0
+    weight_decay: NonNegativeFloat = 0.1
+    optimizer: Literal["AdamW"] = "AdamW"
+    lr: PositiveFloat = 0.001
+    lr_schedule: Literal["half cosine"] = "half cosine"
+    batch_size: PositiveInt = 128
+    epochs: PositiveInt = 30
+    precision: Precision = "bfloat16"
+
+
+class CentredNet(RecurrentNet):
+    """A `RecurrentNet` that subtracts half of white from its images."""
+
+    def start(self, x):
+        return super().start(x - 0.5)
+
+
+class CifarTrial(NetTrial):
+    def __init__(self, config: CifarConfig, split):
+        self.config, self.split = config, split
+        c, device = config, split.images.device
+        pixels, width = split.images.shape[1], c.units * c.side**2
+        sizes = pixels, *[width] * c.layers
+        self.backprop = c.method == "backpropagation"
+        if self.backprop:
+            self.net = MLP(*sizes)
+            maps = self.net.layers
+        else:
+            sign = 1 if c.method == HIGH else -1
+            self.net = CentredNet(
+                *sizes, 10, damping=c.damping, label_strength=c.label_strength,
+                goodness=lambda h: sign * goodness(h),
+            )  # fmt: skip
+            maps = [*self.net.up, *self.net.down[:-1]]
+        self.net.to(device)
+        for layer in maps:
+            confine(layer, c.side, c.field)
+        self.optimizers = [self.make_optimizer(self.net)]
+        if not self.backprop:
+            self.softmax = SoftmaxNegatives(
+                c.layers * width, self.make_optimizer, device
+            )
+
+    def make_optimizer(self, module):
+        c = self.config
+        return torch.optim.AdamW(
+            module.parameters(), lr=c.lr, weight_decay=c.weight_decay
+        )
+
+    def autocast(self):
+        half = self.config.precision == "bfloat16"
+        return autocast_bf16(self.split.images.device, half)
+
+    def train_epoch(self, epoch):
+        c, total = self.config, 0
+        (optimizer,) = self.optimizers
+        softmax = [] if self.backprop else [self.softmax.optimizer]
+        set_lr([optimizer, *softmax], c.lr * cosine_decay(epoch / c.epochs))
+        with self.autocast():
+            for x, y in batches(self.split, c.batch_size):
+                loss = self.loss(self.augment(x), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += len(x) * loss.detach()
+        return total / len(self.split.labels)
+
+    def loss(self, x, y):
+        if self.backprop:
+            return cross_entropy(self.net(x - 0.5).float(), y)
+        _, states = self.upwards(x)
+        wrong = self.softmax.draw(states, y)
+        c = self.config
+        return recurrent_loss(self.net, x, y, wrong, c.steps, c.scale)
+
+    @torch.no_grad()
+    def upwards(self, x):
+        return self.net.start(x)
+
+    def augment(self, x):
+        c = self.config
+        if c.mirrored or c.shift:
+            images = x.unflatten(1, (-1, c.side, c.side))
+            if c.mirrored:
+                turned = torch.rand(len(x), device="cpu").to(x.device) < 0.5
+                images = images.where(~turned[:, None, None, None], images.flip(3))
+            x = shifted(images, c.shift).flatten(1)
+        return drop_pixels(x, c.dropped_pixels) if c.dropped_pixels else x
+
+    @torch.no_grad()
+    def errors(self, split):
+        """By the paper's iterations 4 to 6, and by the softmax on one upward pass."""
+        with self.autocast():
+            if self.backprop:
+                scores = [self.net(x - 0.5) for x in split.images.split(1000)]
+                return judge({"output layer": torch.cat(scores)}, split.labels)
+            values = goodness_over_time(self.net, split.images, self.config.steps)
+            guesses = [
+                self.softmax.head(
+                    torch.cat([normalize(h) for h in self.upwards(x)[1]], dim=1)
+                )
+                for x in split.images.split(1000)
+            ]
+        middle = values[:, :, :, 3:6].sum(dim=3)  # (images, labels, layers)
+        scores = {f"layer {k + 1}": middle[:, :, k] for k in range(middle.shape[2])}
+        scores["sum of all layers"] = middle.sum(dim=2)
+        scores["softmax on one pass"] = torch.cat(guesses)
+        return judge(scores, split.labels)
+
+    def state_dict(self):
+        if self.backprop:
+            return super().state_dict()
+        return super().state_dict() | {"softmax": self.softmax.state_dict()}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        if not self.backprop:
+            self.softmax.load_state_dict(state["softmax"])
+
+
+def confine(layer: nn.Linear, side: int, field: int) -> None:
+    """Let each unit of a map see a square of places of another map, and no more.
+
+    Weights from elsewhere become 0, and stay there, since their gradient does. A
+    field at the map's edge is cut off.
+
+    Args:
+        layer: from a map to a map of the same side; of both, all places of the first
+            unit come first, then those of the second.
+        side: of the maps.
+        field: the square's side.
+    """
+    place = torch.arange(side, device=layer.weight.device)
+    near = (place[:, None] - place).abs() <= field // 2
+    seen = torch.kron(near.float(), near.float())  # (places, places)
+    repeats = layer.out_features // side**2, layer.in_features // side**2
+    seen = seen.repeat(*repeats)
+    with torch.no_grad():
+        layer.weight.normal_().mul_(seen / seen.sum(dim=1, keepdim=True).sqrt())
+        layer.bias is not None and layer.bias.zero_()
+    layer.weight.register_hook(lambda gradient: gradient * seen)
+
+
+def shifted(images, most):
+    """Each image (B, channels, side, side) moved by up to so many pixels both ways."""
+    if not most:
+        return images
+    count, side = len(images), images.shape[-1]
+    padded = nn.functional.pad(images, [most] * 4)
+    offsets = torch.randint(2 * most + 1, (2, count, 1), device="cpu").to(images.device)
+    rows, columns = offsets + torch.arange(side, device=images.device)
+    picture = torch.arange(count, device=images.device)[:, None, None]
+    return (
+        padded.transpose(1, 3)
+        .transpose(1, 2)[picture, rows[:, :, None], columns[:, None, :]]
+        .permute(0, 3, 1, 2)
+    )
+
+
+# Tried with 8,000 images of 16×16 pixels, the same for both kinds of goodness.
+RATES = {HIGH: {"lr": 0.002}, LOW: {"lr": 0.002}, "backpropagation": {"lr": 0.001}}
+VARIED = {"shift": 2, "mirrored": True}
+
+CIFAR = Experiment(
+    name="cifar",
+    title="CIFAR-10, maps with local fields, top-down",
+    paper=Paper(section="4", network="the same maps"),
+    trial=CifarTrial,
+    config=CifarConfig(eval_every=5),
+    variants={
+        f"{method}, {layers} layers{note}": {
+            "method": method, "layers": layers, **RATES[method], **changes,
+        }
+        for note, changes in (("", {}), (", varied", VARIED))
+        for layers in (2, 3)
+        for method in (HIGH, LOW, "backpropagation")
+    },
+    seeds=(0,),
+    stages=("validation_and_test",),
+    core_hours=1.0,
+    dataset="cifar10",
+)  # fmt: skip
