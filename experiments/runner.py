@@ -21,6 +21,7 @@ import torchvision
 from experiments.checkpoint import Checkpoint, Left, code_of
 from experiments.experiment import Experiment
 from experiments.storage import locked, replacing, runs_folder
+from experiments.trials.cifar import load_cifar10
 from experiments.trials.sequences import load_strings
 from ffutils import Split, load_mnist, results, split_validation
 
@@ -135,7 +136,10 @@ def run_stages(
 
 def load_splits(device: torch.device, dataset: str) -> tuple[Split, Split]:
     """The training and the test `Split`; of Aesop's Fables they hold strings."""
-    return load_strings(device) if dataset == "aesop" else load_mnist(device, dataset)
+    others = {"aesop": load_strings, "cifar10": load_cifar10}
+    if dataset in others:
+        return others[dataset](device)
+    return load_mnist(device, dataset)
 
 
 def images_of(stage: str, train: Split, test: Split) -> tuple[Split, Split]:

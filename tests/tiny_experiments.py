@@ -13,6 +13,7 @@ def tiny(config, epochs=3):
     """The same configuration with few units in each layer, and few epochs."""
     values = config.as_dict()
     changes = {"epochs": epochs, "batch_size": 20, "softmax_epochs": 1, "images": 50}
+    changes |= {"side": 28, "units": 1}  # the maps of CIFAR-10, for images of 28×28
     if values.get("batch_size") == "all images":
         del changes["batch_size"]
     if "grids" in values:

@@ -2,8 +2,7 @@
 
 Smaller and shorter than the paper's 4 layers of 2000 in 500 epochs, and trained by
 chapter 06's loss on pairs. The negatives of Forward-Forward are hard for the whole net.
-Both methods have four tries, of 40 epochs. The run at the paper's size, for a GPU, had
-none: its rate is half of the smaller net's.
+Both methods have four tries, of 40 epochs.
 """
 
 from experiments.experiment import Experiment, Paper
@@ -46,22 +45,4 @@ JITTERED = Experiment(
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
     core_hours=0.7,
-)
-
-JITTERED_WIDE = Experiment(
-    name="jittered_wide",
-    title="Shifted by up to 2 pixels: the paper's size, 300 epochs",
-    paper=Paper(section="3.3", test_error=0.64, network="the same, 500 epochs"),
-    trial=FastTrial,
-    config=CONFIG.changed(
-        network=(784, 2000, 2000, 2000, 2000), lr=0.001, epochs=300, eval_every=50
-    ),
-    variants={
-        f"{method}, dropped {dropped:g}": {"method": method, "dropped_pixels": dropped}
-        for method in RATES
-        for dropped in (0.0, 0.2)
-    },
-    seeds=(0, 1, 2),
-    stages=("validation_and_test",),
-    core_hours=1.0,
 )
