@@ -97,6 +97,7 @@ TABLES = {
     "rivals": rows_of("rivals"),
     "milestones": rows_of("milestones") + rows_of("milestones_fast", titles=FAST.get),
     "affine": rows_of("affine"),
+    "affine_wide": rows_of("affine_wide"),
     "affine_tuning": rows_of("affine_tuning", "validation_error"),
     "affine_fashion": rows_of("affine_fashion"),
     "affine_fashion_tuning": rows_of("affine_fashion_tuning", "validation_error"),
@@ -108,6 +109,7 @@ TABLES = {
     "iterations": [
         Row("Judged at one iteration", "recurrent", errors="test_error_by_iteration")
     ],
+    "cifar": rows_of("cifar"),
     "sequences": rows_of("sequences"),
     "sequences_softmax": [
         *(
@@ -128,7 +130,7 @@ TABLES = {
     "depth_tuning": rows_of("depth_tuning", "validation_error"),
 }  # fmt: skip
 
-# What the methods of chapters 07, 11 and 12 optimise; their records name it alone.
+# What the methods of chapters 07 and 10 to 12 optimise; their records name it alone.
 IN_HALVES = "logistic, 10 × (goodness − 1)"
 METHODS = {
     "teacher forcing": (IN_HALVES, "predicted by the net"),
@@ -136,6 +138,8 @@ METHODS = {
     "self-generated": (IN_HALVES, "written by the net"),
     "random next characters": (IN_HALVES, "random"),
     "Forward-Forward": ("pair", "hard, layer 1"),
+    "Forward-Forward, high": ("pair", "hard, softmax on one upward pass"),
+    "Forward-Forward, low": ("pair", "hard, softmax on one upward pass"),
     "label in the image": ("pair", "hard, all layers"),
     "independent layers": ("pair", "hard, each layer"),
     "label in every layer": ("pair", "hard, each layer"),
@@ -186,6 +190,9 @@ def shown(error: dict | None, seeds: int) -> str:
 
 
 def network_of(config):
+    if "field" in config:  # maps, of which each unit sees a square
+        width, field = config["units"] * config["side"] ** 2, config["field"]
+        return f"{config['layers']} × {width}, fields {field}×{field}"
     network = config.get("network", DASH)
     if isinstance(network, str):
         return network.replace("x", "×")
@@ -235,6 +242,8 @@ def images_of(row, config):
     """How many images a run has learnt from; of text, how many windows."""
     if EXPERIMENTS[row.experiment].dataset == "aesop":
         return f"{178 * 90:,} windows"  # of 178 strings
+    if EXPERIMENTS[row.experiment].dataset == "cifar10":
+        return f"{49_923 - 49_923 // 6:,}"  # the results page says what is left out
     held_out = "validation_and_test" in EXPERIMENTS[row.experiment].stages
     held_out |= row.errors.startswith("validation")
     return f"{config.get('images', 50_000 if held_out else 60_000):,}"
