@@ -103,6 +103,7 @@ TABLES = {
     "affine_fashion_tuning": rows_of("affine_fashion_tuning", "validation_error"),
     "unsupervised": [
         Row("Hybrid images, fully connected", "hybrids"),
+        Row("… at the paper's size", "hybrids_wide"),
         Row("Hybrid images, local receptive fields", "local_fields"),
     ],
     "recurrent": [Row("Recurrent, top-down, iterations 3 to 5", "recurrent")],

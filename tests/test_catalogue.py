@@ -138,7 +138,10 @@ def make(**changes):
         ({"stages": ("tests",)}, r"stages.0\n .*'validation', 'test' or"),
         ({"stages": ("test", "validation_and_test")}, "stands alone"),
         ({"core_hours": 0}, r"core_hours\n .*greater than 0"),
-        ({"dataset": "digits"}, r"dataset\n .*'mnist', 'fashion', 'cifar10' or 'aesop'"),
+        (
+            {"dataset": "digits"},
+            r"dataset\n .*'mnist', 'fashion', 'cifar10' or 'aesop'",
+        ),
         ({"variants": {}}, r"variants\n .*at least 1 item"),
         ({"variants": {"a": {"los": "pair"}}}, r"tiny, 'a': .*\nlos\n"),
         ({"variants": {"a": {"loss": "pai"}}}, r"tiny, 'a': .*\nloss\n .*'pai'"),

@@ -12,6 +12,7 @@ import time
 
 import nbformat
 import pytest
+import torch
 from nbclient.exceptions import CellExecutionError
 
 from tools import chapters, check, execute, repository
@@ -551,6 +552,30 @@ def test_which_chapters_run_on_which_data_set(small_check, book, monkeypatch):
     assert chosen(check.digits) == (["01_one", "05_five", "13_time"], "digits")
     assert chosen(check.digits, everything=True) == (names[1:], "digits")
     assert chosen(check.digits, data="digits") is None
+
+
+def test_other_seeds_are_for_the_night(small_check, book, monkeypatch):
+    for name in ("00_one_page", "01_one", "05_five"):
+        stored(book, code("1"), name=name)
+    assert chosen_chapters(check.seeds, small_check, monkeypatch) is None
+    job = small_check._replace(everything=True)
+    chosen = chosen_chapters(check.seeds, job, monkeypatch)
+    assert chosen == (["01_one", "05_five"], "mnist")
+
+
+def test_other_seeds_draw_other_numbers():
+    program = "import torch; torch.manual_seed(1); print(torch.rand(1).item())"
+
+    def drawn(**changes):
+        env = os.environ | {"PYTHONPATH": str(check.OTHER_SEEDS)} | changes
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            env=env, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    expected = torch.rand(1, generator=torch.Generator().manual_seed(101)).item()
+    assert float(drawn(FF_SEEDS="100")) == expected
+    assert float(drawn(FF_SEEDS="")) != expected
 
 
 def test_fashion_takes_a_chapter_that_is_ready_for_it(small_check, book, monkeypatch):

@@ -36,6 +36,7 @@ PYTEST = [sys.executable, "-m", "pytest"]
 SPREAD = ["-n", cpu_count(), "--dist"]
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-x", "--durations=10"]  # fmt: skip
 REPORTS = ROOT / "_build" / "reports"
+OTHER_SEEDS = TOOLS / "other_seeds"
 TYPESCRIPT = "typescript@5.9.3"  # from npm
 # On the digits: part 1, which a reader without a network meets first, and the later chapters that do more with the data
 # set than to train on a part of it. 13 has no figures for each data set, and cuts its batches from what there is; 14 takes
@@ -145,6 +146,16 @@ def digits(job):
     return rerun("digits", paths, "digits", job)
 
 
+def seeds(job):
+    """Nightly: every chapter with other seeds, for which its claims must hold, too."""
+    if not job.everything:
+        print("Every chapter with other seeds: left out but for ALL=1, as every night")
+        return None
+    changes = {"PYTHONPATH": str(OTHER_SEEDS), "FF_SEEDS": "100"}
+    paths = [path for path in chapter_files() if path.stem != ONE_PAGE]
+    return rerun("seeds", paths, job.data, job._replace(env=job.env | changes))
+
+
 def fashion(job):
     """The first chapter that says what it expects of Fashion-MNIST; nightly, all of those."""
     paths = [
@@ -184,6 +195,7 @@ STEPS = {
     "chapters": ("every chapter, re-executed", chapters),
     "fashion": ("a chapter on Fashion-MNIST", fashion),
     "digits": ("part 1, and what the data set could break, on the digits", digits),
+    "seeds": ("every chapter with other seeds, at night", seeds),
     "book": ("the book, without a warning", call([BOOK, "build", ".", "--all", "-W", "-n", "--keep-going"])),
     "pdf": ("the book as one PDF, and the figures for teachers",
             call([sys.executable, "tools/pdf.py"], [sys.executable, "tools/figures.py"],
@@ -192,7 +204,7 @@ STEPS = {
     "browser": ("the pages in a browser", call([*PYTEST, *SPREAD, "worksteal", "-m", "not alone", "tests/browser"],
                      [*PYTEST, "-m", "alone", "tests/browser"])),
 }  # fmt: skip
-WITH_DATA = {"unit", "devices", "chapters", "fashion", "digits"}
+WITH_DATA = {"unit", "devices", "chapters", "fashion", "digits", "seeds"}
 WHICH_DATA = """
 import pathlib, sys, ffutils, ffutils.files
 if pathlib.Path(ffutils.__file__).resolve().parents[1] != pathlib.Path(sys.argv[1]):
