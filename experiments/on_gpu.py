@@ -2,11 +2,11 @@
 
 Backpropagation's step and two of Forward-Forward's, with random negatives and with hard
 ones, in turn on the same batch: chapter 13's steps, on images of noise. What a step's
-memory grows by at its peak is the allocator's own count, above what was there before the
-step: weights, the optimisers' averages, the batch, and the gradients of the step before.
-These a step lets go before it makes new ones: backpropagation all of them, after its
-forward pass; Forward-Forward each layer's in that layer's turn. Writes on_gpu.json among
-the stored results.
+memory grows by at its peak is the allocator's own count, above what is there before the
+step: weights, the optimisers' averages, the batch, the gradients of the step before. A
+step lets these gradients go before it makes its own: backpropagation all of them, after
+its forward pass; Forward-Forward each layer's, in that layer's turn. Writes on_gpu.json
+among the stored results.
 """
 
 from __future__ import annotations
