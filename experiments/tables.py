@@ -27,7 +27,6 @@ PAGES = (
 BETWEEN = re.compile(r"(?s)(<!-- table: (\w+) -->\n)(?:(?!<!--).)*(<!-- end -->)")
 
 DASH = "–"  # where a record has no such value
-BLURRED = "†"  # a run that normalised its activations in half precision
 SUMS = {
     "sum of all layers": "Sum of all layers",
     "sum without layer 1": "Sum without layer 1",
@@ -299,7 +298,7 @@ def table(name: str) -> str:
         seeds = seeds_of(record, row.variant)
         errors = record["summary"][row.variant][row.errors]
         cells = [
-            f"{row.title} {BLURRED}" if blurred(record, row.variant) else row.title,
+            row.title,
             *(shown(errors.get(key), seeds) for key in keys),
             *[paper_cell(row) or DASH] * paper,
             str(seeds), images_of(row, config), network_of(config),
@@ -308,13 +307,6 @@ def table(name: str) -> str:
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def blurred(record, variant):
-    """Whether its runs normalised in half precision, which the upper layers feel."""
-    return any(
-        run["variant"] == variant and "normalized_in" in run for run in record["runs"]
-    )
 
 
 def paper_cell(row):
@@ -359,7 +351,7 @@ def headline() -> str:
         medians[row] = f"{whole['median']:.2f} %"
         configs[row] = record["configuration"] | record["variants"].get(row.variant, {})
         cells = [
-            f"{row.title} {BLURRED}" if blurred(record, row.variant) else row.title,
+            row.title,
             " · ".join(f"{layer['median']:.2f}" for layer in layers) or DASH,
             f"output: {shown(whole, seeds)}" if output else shown(whole, seeds),
             shown(errors.get("sum without layer 1"), seeds),

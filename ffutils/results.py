@@ -18,8 +18,9 @@ def load_results(name: str) -> dict:
         A dict with "configuration"; "variants", what differs from it, by name
         ("default" where nothing does); "runs", one for each variant and seed that was
         run; and "summary", median, least and greatest over these seeds:
-        record["summary"]["default"]["test_error"]["sum of all layers"]["median"]. A run
-        whose layers normalised in bfloat16 says so: "normalized_in".
+        record["summary"]["default"]["test_error"]["sum of all layers"]["median"].
+        "on_gpu" alone is no experiment: it has "rows", the steps that
+        experiments/on_gpu.py timed.
 
     Raises:
         FileNotFoundError: where there is none of that name.

@@ -59,7 +59,7 @@ def rows(block):
     head = cells[0] if cells else []
     made = [dict(zip(head, row, strict=True)) for row in cells[1:]]
     return {
-        row[head[0]].removesuffix(tables.BLURRED).strip(): {
+        row[head[0]].strip(): {
             name: cell for name, cell in row.items() if cell != tables.DASH
         }
         for row in made
@@ -273,18 +273,6 @@ def test_rows_have_the_same_names_everywhere(name):
     for run in load_results(name)["runs"]:
         rows = [row for kind in run if "error" in kind for row in run[kind]]
         assert all(re.fullmatch(f"{single}|{several}", row) for row in rows), rows
-
-
-HALF = ("paper_recipe",)
-
-
-@pytest.mark.parametrize("name", STORED)
-def test_runs_that_normalised_in_half_precision_say_so(name):
-    """Those of before the layers normalised in float32 under any precision."""
-    for run in load_results(name)["runs"]:
-        if "normalized_in" in run:
-            assert name in HALF
-            assert run["normalized_in"] == "bfloat16"
 
 
 @pytest.mark.parametrize("name", STORED)
