@@ -26,7 +26,7 @@ from experiments.experiment import (
     Precision,
     checked,
 )
-from experiments.trials.shared import NetTrial, SoftmaxNegatives, autocast_bf16, judge
+from experiments.trials.shared import NetTrial, SoftmaxNegatives, judge
 from ffutils import Split, batches, cosine_decay, goodness, normalize
 from ffutils.files import data_folder
 from ffutils.recurrent import RecurrentNet, goodness_over_time, recurrent_loss
@@ -104,16 +104,12 @@ class CifarTrial(NetTrial):
             module.parameters(), lr=c.lr, weight_decay=c.weight_decay
         )
 
-    def autocast(self):
-        half = self.config.precision == "bfloat16"
-        return autocast_bf16(self.split.images.device, half)
-
     def train_epoch(self, epoch):
         c, total = self.config, 0
         (optimizer,) = self.optimizers
         softmax = [] if self.backprop else [self.softmax.optimizer]
         set_lr([optimizer, *softmax], c.lr * cosine_decay(epoch / c.epochs))
-        with self.autocast():
+        with self.autocast(c.precision):
             for x, y in batches(self.split, c.batch_size):
                 loss = self.loss(x, y)
                 optimizer.zero_grad()
@@ -137,7 +133,7 @@ class CifarTrial(NetTrial):
     @torch.no_grad()
     def errors(self, split):
         """By the paper's iterations 4 to 6, and by the softmax on one upward pass."""
-        with self.autocast():
+        with self.autocast(self.config.precision):
             if self.backprop:
                 scores = [self.net(x - 0.5) for x in split.images.split(1000)]
                 return judge({"output layer": torch.cat(scores)}, split.labels)
@@ -153,16 +149,6 @@ class CifarTrial(NetTrial):
         scores["sum of all layers"] = middle.sum(dim=2)
         scores["softmax on one pass"] = torch.cat(guesses)
         return judge(scores, split.labels)
-
-    def state_dict(self):
-        if self.backprop:
-            return super().state_dict()
-        return super().state_dict() | {"softmax": self.softmax.state_dict()}
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        if not self.backprop:
-            self.softmax.load_state_dict(state["softmax"])
 
 
 def confine(layer: nn.Linear, side: int, field: int) -> None:

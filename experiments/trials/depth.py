@@ -106,16 +106,11 @@ class Alternative(NetTrial):
     def parts(net):
         return net.layers
 
-    def half(self):
-        return autocast_bf16(
-            self.split.images.device, self.config.precision == "bfloat16"
-        )
-
     def train_epoch(self, epoch):
         self.set_rates(epoch)
         total = 0
         for x, y in batches(self.split, self.config.batch_size):
-            with self.half():
+            with self.autocast(self.config.precision):
                 total += len(x) * self.step(self.augment(x), y)
         return total / len(self.split.labels)
 
@@ -139,7 +134,7 @@ class IndependentLayers(Alternative):
     def train_epoch(self, epoch):
         c = self.config
         set_lr(self.optimizers, c.lr * cosine_decay(epoch / c.epochs))
-        with self.half():
+        with self.autocast(c.precision):
             losses = [
                 train_epoch(
                     net, [optimizer], self.split, [0], c.batch_size, self.loss_fn,

@@ -19,7 +19,6 @@ from experiments.experiment import Config, Experiment, Paper, Precision, Widths,
 from experiments.trials.shared import (
     NetTrial,
     SoftmaxNegatives,
-    autocast_bf16,
     constant_then_linear,
     damped_sgd,
 )
@@ -75,7 +74,7 @@ class PaperTrial(NetTrial):
         factor = constant_then_linear(epoch, c.epochs)
         set_lr(layers, c.lr * factor)
         set_lr([self.softmax.optimizer], c.softmax_lr * factor)
-        with autocast_bf16(self.split.images.device, c.precision == "bfloat16"):
+        with self.autocast(c.precision):
             return train_epoch(
                 self.net, layers, self.split, list(range(len(layers))), c.batch_size,
                 negative_labels=self.negative_labels,
@@ -84,13 +83,6 @@ class PaperTrial(NetTrial):
     @torch.no_grad()
     def negative_labels(self, net, x, y):
         return self.softmax.draw(net(neutral(x))[1:], y)
-
-    def state_dict(self):
-        return super().state_dict() | {"softmax": self.softmax.state_dict()}
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.softmax.load_state_dict(state["softmax"])
 
 
 PAPER_RECIPE = Experiment(

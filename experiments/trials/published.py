@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn.functional import linear, softplus
 
 from experiments.experiment import Config, Experiment, Precision, Widths, checked
-from experiments.trials.shared import NetTrial, autocast_bf16, judge, layer_scores
+from experiments.trials.shared import NetTrial, judge, layer_scores
 from ffutils import batches, goodness, wrong_labels
 from ffutils.layers import full_precision
 
@@ -92,7 +92,7 @@ class PublishedTrial(NetTrial):
     def train_epoch(self, epoch):
         c = self.config
         k = epoch * len(self.net) // c.epochs  # the layer whose turn it is
-        with autocast_bf16(self.split.images.device, c.precision == "bfloat16"):
+        with self.autocast(c.precision):
             if c.batch_size == "all images":
                 return self.train_step(k, *self.inputs_of(k))
             total = 0

@@ -20,7 +20,7 @@ from experiments.experiment import (
     Widths,
     checked,
 )
-from experiments.trials.shared import NetTrial, SoftmaxNegatives, autocast_bf16, judge
+from experiments.trials.shared import NetTrial, SoftmaxNegatives, judge
 from ffutils import batches, cosine_decay, drop_pixels
 from ffutils.recurrent import RecurrentNet, goodness_over_time, recurrent_loss
 from ffutils.training import set_lr
@@ -70,16 +70,12 @@ class RecurrentTrial(NetTrial):
     def make_optimizer(self, module):
         return torch.optim.Adam(module.parameters(), lr=self.config.lr)
 
-    def autocast(self):
-        half = self.config.precision == "bfloat16"
-        return autocast_bf16(self.split.images.device, half)
-
     def train_epoch(self, epoch):
         c, total = self.config, 0
         (optimizer,) = self.optimizers
         lr = c.lr * cosine_decay(epoch / c.epochs)
         set_lr([optimizer, self.softmax.optimizer], lr)
-        with self.autocast():
+        with self.autocast(c.precision):
             for x, y in batches(self.split, c.batch_size):
                 x = drop_pixels(x, c.dropped_pixels)
                 wrong = self.negative_labels(x, y)
@@ -98,7 +94,7 @@ class RecurrentTrial(NetTrial):
 
     def errors(self, split):
         """Of each layer and of all at the paper's iterations 3 to 5; of all at each."""
-        with self.autocast():
+        with self.autocast(self.config.precision):
             values = goodness_over_time(
                 self.net, split.images, self.config.steps
             )  # (images, labels, layers, steps)
@@ -113,13 +109,6 @@ class RecurrentTrial(NetTrial):
         }
         by_iteration = judge(iterations, split.labels)["error"]
         return judge(layers, split.labels) | {"error_by_iteration": by_iteration}
-
-    def state_dict(self):
-        return super().state_dict() | {"softmax": self.softmax.state_dict()}
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.softmax.load_state_dict(state["softmax"])
 
 
 RECURRENT = Experiment(

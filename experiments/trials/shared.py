@@ -19,8 +19,15 @@ from ffutils.checks import warn_of_ties
 class NetTrial:
     """What trials of an `FFNet` share.
 
-    A subclass sets `net` and `optimizers`, a list, and has `train_epoch`.
+    A subclass sets `split`, `net` and `optimizers`, a list, and has `train_epoch`. It
+    may set `softmax`, a `SoftmaxNegatives`.
     """
+
+    softmax = None
+
+    def autocast(self, precision):
+        """Matrix products in this precision, inside a `with` block."""
+        return autocast_bf16(self.split.images.device, precision == "bfloat16")
 
     def errors(self, split):
         return judge(net_scores(self.net, split.images), split.labels)
@@ -31,13 +38,16 @@ class NetTrial:
 
     def state_dict(self):
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
-        return {"net": self.net.state_dict(), "optimizers": optimizers}
+        softmax = {"softmax": self.softmax.state_dict()} if self.softmax else {}
+        return {"net": self.net.state_dict(), "optimizers": optimizers} | softmax
 
     def load_state_dict(self, state):
         self.net.load_state_dict(state["net"])
         pairs = zip(self.optimizers, state["optimizers"], strict=True)
         for optimizer, held in pairs:
             optimizer.load_state_dict(held)
+        if self.softmax:
+            self.softmax.load_state_dict(state["softmax"])
 
     @staticmethod
     def sources() -> list[str]:

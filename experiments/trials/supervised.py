@@ -112,7 +112,6 @@ class SupervisedTrial(NetTrial):
             torch.optim.Adam(layer.parameters(), lr=config.lr) for layer in layers
         ]
         self.layer_indices = [k for k in range(len(layers)) if k not in config.frozen]
-        self.softmax = None
         if config.negatives == "hard, softmax":
             self.softmax = SoftmaxNegatives(
                 sum(config.network[2:]),
@@ -130,7 +129,7 @@ class SupervisedTrial(NetTrial):
     def train_epoch(self, epoch):
         c = self.config
         self.set_rates(epoch)
-        with autocast_bf16(self.device, c.precision == "bfloat16"):
+        with self.autocast(c.precision):
             return train_epoch(
                 self.net, self.optimizers, self.split, self.layer_indices, c.batch_size,
                 self.loss_fn, self.negative_labels, self.augment,
@@ -174,15 +173,6 @@ class SupervisedTrial(NetTrial):
                     return sample_wrong_labels(30 * label_goodness(net, x), y)
             case "hard, softmax":  # on all layers but the first
                 return self.softmax.draw(net(neutral(x))[1:], y)
-
-    def state_dict(self):
-        softmax = {"softmax": self.softmax.state_dict()} if self.softmax else {}
-        return super().state_dict() | softmax
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        if self.softmax:
-            self.softmax.load_state_dict(state["softmax"])
 
 
 # ---- Experiments

@@ -8,6 +8,7 @@ fields on its grid.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Literal
 
 import torch
@@ -34,7 +35,6 @@ from experiments.experiment import (
 )
 from experiments.trials.shared import (
     NetTrial,
-    autocast_bf16,
     constant_then_linear,
     damped_sgd,
     judge,
@@ -123,9 +123,6 @@ class UnsupervisedTrial(NetTrial):
         self.layers_of["all layers without layer 1"] = list(range(1, count))
         self.layers_of["all layers"] = list(range(count))
 
-    def autocast(self):
-        return autocast_bf16(self.device, self.config.precision == "bfloat16")
-
     def train_epoch(self, epoch):
         c = self.config
         set_lr(self.optimizers, c.lr * constant_then_linear(epoch, c.epochs))
@@ -143,7 +140,7 @@ class UnsupervisedTrial(NetTrial):
         Returns its activations and the loss.
         """
         c, real = self.config, slice(0, len(h) // 2)
-        with self.autocast():
+        with self.autocast(c.precision):
             preactivation = layer.preactivation(h).float()
         h = torch.relu(preactivation)
         distance = layer.out_features * (goodness(h) - 1)
@@ -198,12 +195,12 @@ class UnsupervisedTrial(NetTrial):
         return heads
 
     def scores(self, heads, x):
-        with torch.no_grad(), self.autocast():
+        with torch.no_grad(), self.autocast(self.config.precision):
             features = []
             for layer in self.net:
                 x = layer(x)
                 features.append(normalize(x))
-        with self.autocast():
+        with self.autocast(self.config.precision):
             return {
                 key: heads[key](torch.cat([features[k] for k in layers], dim=1)).float()
                 for key, layers in self.layers_of.items()
@@ -230,6 +227,13 @@ class UnsupervisedTrial(NetTrial):
 
 # ---- Experiments
 
+
+def fully_connected(width):
+    """Four layers of so many units, each with one window: all of what lies below."""
+    above = ((1, width, 1, 1, width),) * 3
+    return {"network": (784, *[width] * 4), "grids": ((28, 1, 28, 1, width), *above)}
+
+
 HYBRIDS = Experiment(
     name="hybrids",
     title="Unsupervised, hybrid images, fully connected",
@@ -240,33 +244,17 @@ HYBRIDS = Experiment(
         judge="all layers without layer 1",
     ),
     trial=UnsupervisedTrial,
-    config=UnsupervisedConfig(
-        network=(784, 1000, 1000, 1000, 1000),
-        grids=((28, 1, 28, 1, 1000), *[(1, 1000, 1, 1, 1000)] * 3),
-        epochs=40,
-    ),
+    config=UnsupervisedConfig(**fully_connected(1000), epochs=40),
     seeds=(0,),
     stages=("test",),
     core_hours=0.6,
 )
 
-HYBRIDS_WIDE = Experiment(
+HYBRIDS_WIDE = dataclasses.replace(
+    HYBRIDS,
     name="hybrids_wide",
     title="Unsupervised, hybrid images, fully connected, the paper's size",
-    paper=Paper(
-        section="3.2",
-        test_error=1.37,
-        network="the same",
-        judge="all layers without layer 1",
-    ),
-    trial=UnsupervisedTrial,
-    config=UnsupervisedConfig(
-        network=(784, 2000, 2000, 2000, 2000),
-        grids=((28, 1, 28, 1, 2000), *[(1, 2000, 1, 1, 2000)] * 3),
-        decayed="weights",
-        epochs=100,
-    ),
-    seeds=(0,),
+    config=UnsupervisedConfig(**fully_connected(2000), decayed="weights", epochs=100),
     stages=("validation_and_test",),
     core_hours=4.0,
 )
