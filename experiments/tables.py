@@ -109,7 +109,10 @@ TABLES = {
     ],
     "recurrent": [Row("Recurrent, top-down, iterations 3 to 5", "recurrent")],
     "iterations": [
-        Row("Judged at one iteration", "recurrent", errors="test_error_by_iteration")
+        Row("Judged at one iteration, on validation images", "recurrent",
+            errors="validation_error_by_iteration"),
+        Row("Judged at one iteration, on test images", "recurrent",
+            errors="test_error_by_iteration"),
     ],
     "cifar": rows_of("cifar"),
     "sequences": rows_of("sequences"),

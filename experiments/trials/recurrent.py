@@ -119,7 +119,7 @@ RECURRENT = Experiment(
     ),
     trial=RecurrentTrial,
     config=RecurrentConfig(eval_every=15),
-    seeds=(0,),
+    seeds=(0, 1, 2),
     stages=("validation_and_test",),
-    core_hours=1.0,
+    core_hours=1.5,
 )
