@@ -95,7 +95,7 @@ def sample_wrong_labels(scores: Tensor, y: Tensor) -> Tensor:
     """
     check_label_batch(y, count=len(scores))
     probabilities = scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1)
-    # This draws as torch.multinomial(probabilities, 1)[:, 0], which waits for a GPU:
+    # A draw, as torch.multinomial(probabilities, 1)[:, 0] makes it:
     noise = torch.empty_like(probabilities).exponential_()
     return (probabilities / noise).argmax(dim=1)
 
