@@ -24,6 +24,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in [
         one_page.ONE_PAGE,
         plain_recipe.PLAIN_RECIPE,
+        plain_recipe.PLAIN_FASHION,
         plain_recipe.IMAGE_NORMALIZED,
         plain_recipe.ONE_PASS,
         permutation_invariant.PERMUTATION_TUNING,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         sequences.SEQUENCES,
         rivals.RIVALS_TUNING,
         rivals.RIVALS,
+        rivals.TARGETS_TUNING,
         milestones.MILESTONES,
         milestones.FAST_TUNING,
         milestones.FAST_MILESTONES,

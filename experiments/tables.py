@@ -100,6 +100,7 @@ TABLES = {
     "affine": rows_of("affine"),
     "affine_wide": rows_of("affine_wide"),
     "affine_tuning": rows_of("affine_tuning", "validation_error"),
+    "plain_fashion": rows_of("plain_fashion", titles=lambda _: "Part 1's plain recipe"),
     "affine_fashion": rows_of("affine_fashion"),
     "affine_fashion_tuning": rows_of("affine_fashion_tuning", "validation_error"),
     "unsupervised": [
@@ -127,6 +128,7 @@ TABLES = {
     ],
     "ablation": rows_of("ablation"),
     "tuning": rows_of("rivals_tuning", "validation_error"),
+    "targets_tuning": rows_of("targets_tuning", "validation_error"),
     "fast_tuning": rows_of("milestones_fast_tuning", "validation_error"),
     "depth": rows_of("depth_narrow"),
     "depth_fashion": rows_of("depth_narrow_fashion"),
@@ -240,6 +242,8 @@ def augmentation_of(config):
         )
     elif config.get("jitter"):
         varied.append(f"jitter, {config['jitter']} px")
+    if config.get("mirrored"):
+        varied.append("half of them mirrored")
     return ", ".join(varied) or "none"
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from experiments.trials.affine import mirror
 from ffutils import load_digits
 from ffutils.augment import affine
 
@@ -48,3 +49,12 @@ def test_bad_input():
         affine(x, share=1)
     with pytest.raises(ValueError, match="pixels must be a finite number"):
         affine(x, pixels=-0.5)
+
+
+def test_half_of_the_images_are_mirrored_left_to_right():
+    x = torch.arange(9.0).expand(1000, -1)
+    before, y = x.clone(), mirror(x)
+    seen_from_behind = torch.tensor([2.0, 1, 0, 5, 4, 3, 8, 7, 6])
+    kept, mirrored = (y == x).all(dim=1), (y == seen_from_behind).all(dim=1)
+    assert (kept ^ mirrored).all() and torch.equal(x, before)
+    assert 400 < mirrored.sum() < 600

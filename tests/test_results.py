@@ -133,6 +133,29 @@ def test_pages_quote_the_stored_medians():
     assert f"one seed, {wide[:-2]} and {wide_backprop}" in index
 
 
+def test_results_count_the_clothes_that_one_method_alone_has_wrong():
+    if not tables.complete("affine_fashion"):
+        pytest.skip("the page quotes more seeds than are stored")
+    runs = load_results("affine_fashion")["runs"]
+    wrong = {(run["seed"], run["variant"]): run["test_wrong"] for run in runs}
+    seeds = seeds_of("affine_fashion", "backpropagation")
+
+    def alone(judge):
+        ff, backprop = 0, 0
+        for seed in seeds:
+            ours = set(wrong[seed, "label in the image"][judge])
+            theirs = set(wrong[seed, "backpropagation"]["output layer"])
+            ff, backprop = ff + len(ours - theirs), backprop + len(theirs - ours)
+        return ff, backprop, (ff - backprop) / (ff + backprop) ** 0.5
+
+    text = page_text("appendix/results.md")
+    ff, backprop, z = alone("sum of all layers")
+    assert f"{ff} images are wrong for Forward-Forward alone and {backprop}" in text
+    assert f"alone, {z:.1f} standard deviations" in text
+    ff, backprop, z = alone("sum without layer 1")
+    assert f"without layer 1, {ff} and {backprop}, {z:.1f}." in text
+
+
 def test_pages_quote_the_benchmark():
     record = json.loads(page_text("experiments/benchmark.json"))
     rows = {row["title"]: row for row in record["rows"]}

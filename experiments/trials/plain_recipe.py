@@ -8,6 +8,7 @@ and nothing between layers. Another asks a softmax, in one pass.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Literal
 
 import torch
@@ -147,6 +148,18 @@ PLAIN_RECIPE = Experiment(
     seeds=(0, 1, 2, 3, 4),
     stages=("validation", "test"),
     core_hours=0.7,
+)
+
+PLAIN_FASHION = dataclasses.replace(
+    PLAIN_RECIPE,
+    name="plain_fashion",
+    title="Supervised, the plain recipe of part 1, Fashion-MNIST",
+    dataset="fashion",
+    paper=None,
+    variants={"default": {}},
+    seeds=(0, 1, 2),
+    stages=("validation_and_test",),
+    core_hours=0.1,
 )
 
 IMAGE_NORMALIZED = Experiment(

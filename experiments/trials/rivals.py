@@ -1,8 +1,10 @@
 """Forward-Forward, backpropagation, two kinds of target propagation (chapter 12).
 
 Same data, widths, epochs and number of tries: each has the settings that were best for
-it in `rivals_tuning`, where each of the four was given twelve tries. The control trains
-nothing but the output layer, on hidden layers at their random initial weights.
+it in `rivals_tuning`, where each of the four was given twelve tries. Both target
+propagations were then given twelve more, with a learning rate for their inverses and
+dropped pixels. The control trains nothing but the output layer, on hidden layers at
+their random initial weights.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ class RivalsConfig(Config):
         scale: of Forward-Forward's loss on pairs.
         step: of target propagation's highest target.
         noise: near the states, where the inverses learn.
+        inverse_lr_factor: the inverses' learning rate, over that of all else.
     """
 
     method: Literal[
@@ -68,6 +71,7 @@ class RivalsConfig(Config):
     scale: PositiveFloat = 30.0
     step: PositiveFloat = 0.1
     noise: NonNegativeFloat = 0.1
+    inverse_lr_factor: PositiveFloat = 1.0
 
 
 class RivalsTrial(NetTrial):
@@ -94,7 +98,10 @@ class RivalsTrial(NetTrial):
 
     def train_epoch(self, epoch):
         c, started = self.config, time.process_time()
-        set_lr(self.optimizers, c.lr * cosine_decay(epoch / c.epochs))
+        lr = c.lr * cosine_decay(epoch / c.epochs)
+        set_lr(self.optimizers, lr)
+        if isinstance(self.net, TargetPropNet) and len(self.optimizers) == 2:
+            set_lr(self.optimizers[:1], lr * c.inverse_lr_factor)
         if c.method == "Forward-Forward":
             losses = train_epoch(
                 self.net, self.optimizers, self.split, range(len(self.net.layers)),
@@ -155,12 +162,19 @@ METHODS = {
     "output layer alone": {"method": "output layer alone", "lr": 0.03},
 }  # fmt: skip
 
+# The best of twelve more tries of `targets_tuning`, for both: the same rate for the
+# inverses, and a tenth of the pixels dropped.
+DROPPED = {
+    f"{method}, pixels dropped": METHODS[method] | {"dropped_pixels": 0.1}
+    for method in ("target propagation", "difference target propagation")
+}
+
 RIVALS = Experiment(
     name="rivals",
     title="Forward-Forward and its rivals, permutation-invariant",
     trial=RivalsTrial,
     config=RivalsConfig(method="Forward-Forward", eval_every=1),
-    variants=METHODS,
+    variants=METHODS | DROPPED,
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
     core_hours=0.5,
@@ -203,3 +217,23 @@ RIVALS_TUNING = Experiment(
     stages=("validation",),
     core_hours=0.2,
 )
+
+# Target propagation has a second net to train, whose rate was that of the first; and it
+# had no pixels dropped. So it was given twelve more tries, at its best of the others.
+TARGETS_TUNING = Experiment(
+    name="targets_tuning",
+    title="Target propagation: a rate for its inverses, dropped pixels, the tries",
+    trial=RivalsTrial,
+    config=RIVALS_TUNING.config,
+    variants={
+        f"{method}: inverses {factor:g} times the lr, dropped pixels {dropped:g}": {
+            **METHODS[method], "inverse_lr_factor": factor, "dropped_pixels": dropped,
+        }
+        for method in ("target propagation", "difference target propagation")
+        for factor in (0.1, 0.3, 1, 3)
+        for dropped in (0.0, 0.1, 0.2)
+    },
+    seeds=(0,),
+    stages=("validation",),
+    core_hours=0.12,
+)  # fmt: skip
