@@ -370,7 +370,8 @@ def copy(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     for name in ("chapters", "appendix"):
         (tmp_path / name).mkdir()
-    for name in (*tables.PAGES, WHY, "chapters/00_one_page.ipynb", "pyproject.toml"):
+    quoting = "chapters/00_one_page.ipynb", "chapters/07_does_depth_pay.ipynb"
+    for name in (*tables.PAGES, WHY, *quoting, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 

@@ -140,7 +140,7 @@ AFFINE_FASHION_TUNING = Experiment(
     },
     seeds=(0,),
     stages=("validation",),
-    core_hours=0.4,
+    core_hours=0.8,
     dataset="fashion",
 )  # fmt: skip
 
@@ -162,6 +162,6 @@ AFFINE_FASHION = Experiment(
     },
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
-    core_hours=0.25,
+    core_hours=0.4,
     dataset="fashion",
 )

@@ -235,5 +235,5 @@ TARGETS_TUNING = Experiment(
     },
     seeds=(0,),
     stages=("validation",),
-    core_hours=0.12,
+    core_hours=0.4,
 )  # fmt: skip
