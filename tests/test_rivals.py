@@ -7,7 +7,14 @@ import torch
 
 from experiments import runner
 from experiments.tables import stored
-from experiments.trials.rivals import METHODS, RIVALS, RIVALS_TUNING, SECOND
+from experiments.trials.rivals import (
+    DROPPED,
+    METHODS,
+    RIVALS,
+    RIVALS_TUNING,
+    SECOND,
+    TARGETS_TUNING,
+)
 from ffutils import Split
 from ffutils.rivals import (
     MLP,
@@ -377,7 +384,7 @@ def test_the_runner_takes_the_experiment(split, tmp_path):
     experiment = dataclasses.replace(RIVALS, name="tiny", config=TINY, seeds=(0,))
     folders = {"folder": tmp_path, "cache": tmp_path}
     record = runner.run(experiment, **folders, splits=(split, split))
-    assert [run["variant"] for run in record["runs"]] == list(METHODS)
+    assert [run["variant"] for run in record["runs"]] == list(METHODS | DROPPED)
     assert all(len(run["validation_history"]) == 4 for run in record["runs"])
 
 
@@ -392,6 +399,21 @@ def test_each_rival_has_the_best_of_its_tries():
         error = errors.get("sum of all layers", errors.get("output layer"))
         tries.setdefault(settings["method"], []).append((error, settings))
     assert {len(tries[method]) for method in SECOND} == {12}
-    for variant, config in RIVALS.configs.items():
-        _, best = min(tries[variant], key=lambda entry: entry[0])
+    for method in METHODS:
+        _, best = min(tries[method], key=lambda entry: entry[0])
+        assert RIVALS.config.changed(**best) == RIVALS.configs[method]
+
+
+def test_target_propagation_has_the_best_of_its_further_tries():
+    record, tries = stored("targets_tuning"), {}
+    if record is None or len(record["runs"]) < len(TARGETS_TUNING.runs()):
+        pytest.skip("not all tries are stored")
+    for run in record["runs"]:
+        settings = record["variants"][run["variant"]]
+        entry = run["validation_error"]["output layer"], settings
+        tries.setdefault(settings["method"], []).append(entry)
+    assert [len(of_method) for of_method in tries.values()] == [12, 12]
+    for method, of_method in tries.items():
+        _, best = min(of_method, key=lambda entry: entry[0])
+        config = RIVALS.configs[f"{method}, pixels dropped"]
         assert RIVALS.config.changed(**best) == config
