@@ -1,5 +1,6 @@
 """The PDF of the book: of a tiny one, made here, and of the whole one where `make pdf` has made it."""
 
+import itertools
 import re
 
 import pikepdf
@@ -130,6 +131,20 @@ def print_book(browser, root, html):
     places = pdf.print_document(browser, html, text, draft)
     pdf.finish(draft, target, entries, places, read_config(root))
     return target
+
+
+def test_page_numbers_are_filled_in_until_they_stay(browser, tmp_path, monkeypatch):
+    html = write_book(tmp_path)
+    text, _ = compose(tmp_path, html)
+
+    def printed(prints):
+        monkeypatch.setattr(pdf, "print_tab", lambda tab, path: next(prints))
+        return pdf.print_document(browser, html, text, tmp_path / "draft.pdf")
+
+    first, second, last = ({"a": place} for place in ((1, 9.0), (2, 9.0), (2, 8.0)))
+    assert printed(iter([first, second, last])) == last
+    with pytest.raises(ValueError, match="page numbers move"):
+        printed(itertools.cycle([first, second]))
 
 
 # ---- The document
