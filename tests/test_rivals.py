@@ -13,6 +13,7 @@ from experiments.trials.rivals import (
     RIVALS,
     RIVALS_TUNING,
     SECOND,
+    TARGETS,
     TARGETS_TUNING,
 )
 from ffutils import Split
@@ -388,32 +389,37 @@ def test_the_runner_takes_the_experiment(split, tmp_path):
     assert all(len(run["validation_history"]) == 4 for run in record["runs"])
 
 
-def test_each_rival_has_the_best_of_its_tries():
-    """And as many tries as the others, the control apart."""
-    record, tries = stored("rivals_tuning"), {}
-    if record is None or len(record["runs"]) < len(RIVALS_TUNING.runs()):
+def stored_tries(experiment):
+    """By method, the error and the settings of each try; skips where one is missing."""
+    record, tries = stored(experiment.name), {}
+    if record is None or len(record["runs"]) < len(experiment.runs()):
         pytest.skip("not all tries are stored")
     for run in record["runs"]:
         settings = record["variants"][run["variant"]]
         errors = run["validation_error"]
         error = errors.get("sum of all layers", errors.get("output layer"))
         tries.setdefault(settings["method"], []).append((error, settings))
+    return tries
+
+
+def assert_best(variant, tries):
+    """The settings of a variant of `rivals` are those of the try of least error."""
+    _, best = min(tries, key=lambda entry: entry[0])
+    assert RIVALS.config.changed(**best) == RIVALS.configs[variant]
+
+
+def test_each_rival_has_the_best_of_its_tries():
+    """And as many tries as the others, the control apart."""
+    tries = stored_tries(RIVALS_TUNING)
     assert {len(tries[method]) for method in SECOND} == {12}
     for method in METHODS:
-        _, best = min(tries[method], key=lambda entry: entry[0])
-        assert RIVALS.config.changed(**best) == RIVALS.configs[method]
+        assert_best(method, tries[method])
 
 
 def test_target_propagation_has_the_best_of_its_further_tries():
-    record, tries = stored("targets_tuning"), {}
-    if record is None or len(record["runs"]) < len(TARGETS_TUNING.runs()):
-        pytest.skip("not all tries are stored")
-    for run in record["runs"]:
-        settings = record["variants"][run["variant"]]
-        entry = run["validation_error"]["output layer"], settings
-        tries.setdefault(settings["method"], []).append(entry)
-    assert [len(of_method) for of_method in tries.values()] == [12, 12]
-    for method, of_method in tries.items():
-        _, best = min(of_method, key=lambda entry: entry[0])
-        config = RIVALS.configs[f"{method}, pixels dropped"]
-        assert RIVALS.config.changed(**best) == config
+    tries = stored_tries(TARGETS_TUNING)
+    assert {method: len(entries) for method, entries in tries.items()} == dict.fromkeys(
+        TARGETS, 12
+    )
+    for method, entries in tries.items():
+        assert_best(f"{method}, pixels dropped", entries)

@@ -23,7 +23,7 @@ class AffineConfig(FastConfig):
     Attributes:
         degrees: the most that an image is turned.
         share: the most that it is stretched or slanted.
-        mirrored: whether half of the images, drawn anew, are seen from left to right.
+        mirrored: whether half of the images, drawn anew, are mirrored left to right.
     """
 
     degrees: NonNegativeFloat = 12.0

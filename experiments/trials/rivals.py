@@ -38,6 +38,8 @@ from ffutils.rivals import (
 )
 from ffutils.training import set_lr
 
+TARGETS = "target propagation", "difference target propagation"
+
 
 @checked
 class RivalsConfig(Config):
@@ -100,7 +102,7 @@ class RivalsTrial(NetTrial):
         c, started = self.config, time.process_time()
         lr = c.lr * cosine_decay(epoch / c.epochs)
         set_lr(self.optimizers, lr)
-        if isinstance(self.net, TargetPropNet) and len(self.optimizers) == 2:
+        if c.method in TARGETS:
             set_lr(self.optimizers[:1], lr * c.inverse_lr_factor)
         if c.method == "Forward-Forward":
             losses = train_epoch(
@@ -166,7 +168,7 @@ METHODS = {
 # inverses, and a tenth of the pixels dropped.
 DROPPED = {
     f"{method}, pixels dropped": METHODS[method] | {"dropped_pixels": 0.1}
-    for method in ("target propagation", "difference target propagation")
+    for method in TARGETS
 }
 
 RIVALS = Experiment(
@@ -229,7 +231,7 @@ TARGETS_TUNING = Experiment(
         f"{method}: inverses {factor:g} times the lr, dropped pixels {dropped:g}": {
             **METHODS[method], "inverse_lr_factor": factor, "dropped_pixels": dropped,
         }
-        for method in ("target propagation", "difference target propagation")
+        for method in TARGETS
         for factor in (0.1, 0.3, 1, 3)
         for dropped in (0.0, 0.1, 0.2)
     },
