@@ -156,6 +156,40 @@ def test_results_count_the_clothes_that_one_method_alone_has_wrong():
     assert f"without layer 1, {ff} and {backprop}, {z:.1f}." in text
 
 
+def spread(name, variant, judge="sum of all layers", digits=2):
+    """The median test error, and the least and the greatest, as pages write them."""
+    found = load_results(name)["summary"][variant]["test_error"][judge]
+    shown = [f"{found[key]:.{digits}f}" for key in ("median", "least", "greatest")]
+    return shown[0], f"{shown[1]}–{shown[2]}"
+
+
+def test_pages_quote_the_long_runs_of_rivals_and_clothes():
+    quoted = "rivals", "affine", "plain_fashion", "affine_fashion"
+    if not all(map(tables.complete, quoted)):
+        pytest.skip("the pages quote more seeds than are stored")
+    since = page_text("chapters/what_came_since.md")
+    median, span = spread("plain_fashion", "default", digits=1)
+    assert f"has {median} % ({span}, three seeds), not 44" in since
+    best, _ = spread("affine_fashion", "label in the image", digits=1)
+    assert f"three of 500 with mirrored images {best} " in since
+    text = page_text("chapters/12_rivals.ipynb")
+    dropped = "difference target propagation, pixels dropped"
+    median, span = spread("rivals", dropped, "output layer")
+    assert f"difference targets have {median} % ({span})" in text
+    median, span = spread("affine", "label in the image, 36 epochs")
+    assert f"with all 36 it has {median} % ({span})" in text
+    errors = {
+        (run["seed"], run["variant"]): run["validation_error"]
+        for run in load_results("rivals")["runs"]
+    }
+    ahead = [
+        round(100 * (errors[seed, "backpropagation"]["output layer"]
+                     - errors[seed, "Forward-Forward"]["sum of all layers"]))
+        for seed in (0, 1, 2)
+    ]  # fmt: skip
+    assert f"in each seed, by {min(ahead)} to {max(ahead)} images" in text
+
+
 def test_pages_quote_the_benchmark():
     record = json.loads(page_text("experiments/benchmark.json"))
     rows = {row["title"]: row for row in record["rows"]}
@@ -370,7 +404,10 @@ def copy(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     for name in ("chapters", "appendix"):
         (tmp_path / name).mkdir()
-    quoting = "chapters/00_one_page.ipynb", "chapters/07_does_depth_pay.ipynb"
+    quoting = (
+        "chapters/00_one_page.ipynb", "chapters/07_does_depth_pay.ipynb",
+        "chapters/12_rivals.ipynb", "chapters/what_came_since.md",
+    )  # fmt: skip
     for name in (*tables.PAGES, WHY, *quoting, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
