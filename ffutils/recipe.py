@@ -95,7 +95,7 @@ def sample_wrong_labels(scores: Tensor, y: Tensor) -> Tensor:
     """
     check_label_batch(y, count=len(scores))
     probabilities = scores.scatter(1, y[:, None], -torch.inf).softmax(dim=1)
-    # A draw, as torch.multinomial(probabilities, 1)[:, 0] makes it:
+    # Draws as torch.multinomial(probabilities, 1)[:, 0]; a GPU need not wait:
     noise = torch.empty_like(probabilities).exponential_()
     return (probabilities / noise).argmax(dim=1)
 
