@@ -214,7 +214,11 @@ CHANGED = {
     "negatives from a softmax": {"negatives": "hard, softmax"},
     "negatives from all layers": {"negatives": "hard, all layers"},
     "logistic loss": {"loss": "logistic", "scale": 0},
+    "logistic loss, scale 30": {"loss": "logistic"},
+    "scale 500": {"scale": 500},
     "no cosine decay": {"lr": 0.001, "lr_schedule": "constant"},
+    "rate 0.001": {"lr": 0.001},
+    "constant rate": {"lr_schedule": "constant"},
     "label strength 3": {"label_strength": 3},
     "label strength 10": {"label_strength": 10},
     "no jitter": {"jitter": 0},
@@ -228,6 +232,13 @@ CHANGED = {
     "margin of the layers below": {"margin": 1},
     "upper layers at a third of the rate": {"upper_lr_factor": 1 / 3},
     "upper layers at three times the rate": {"upper_lr_factor": 3},
+}
+
+# The ladder's steps to pairs and to the decay change two things each: one of the two.
+STEPS = {
+    "scale 30": PLAIN | {"scale": 30},
+    "scale 30, hard negatives": PLAIN | HARD | {"scale": 30},
+    "rate 0.003": PLAIN | HARD | PAIR | {"lr": 0.003},
 }
 
 
@@ -247,8 +258,9 @@ ABLATION = Experiment(
     config=SupervisedConfig(jitter=1, epochs=5, precision="bfloat16"),
     variants={f"ladder: {name}": changes for name, changes in LADDER.items()}
     | named("alone", ALONE)
+    | named("steps", STEPS)
     | named("changed", CHANGED),
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
-    core_hours=1.1,
+    core_hours=1.4,
 )
