@@ -56,9 +56,7 @@ MIRRORS = {
         "target_optimizers", "target_step", "train_backprop", "train_steps",
         "train_targets",
     ],
-    "13_cost_and_scale": [
-        "SavedTensor", "SavedTensorMemory", "first_stage_batches", "train_stage",
-    ],
+    "13_cost_and_scale": ["SavedTensor", "SavedTensorMemory"],
 }  # fmt: skip
 # The order of reading: each module may import those before it, and `__init__` and
 # `__main__` may import all of them.

@@ -246,6 +246,48 @@ def test_chapter_07_quotes_the_benchmark():
     assert line("… without autograd", ratio, **without) in text
 
 
+def test_chapter_13_quotes_the_benchmark():
+    record = json.loads(page_text("experiments/benchmark.json"))
+    text = "".join(
+        "".join(cell["source"])
+        for cell in json.loads(page_text("chapters/13_cost_and_scale.ipynb"))["cells"]
+    )
+    rows = record["in_turn"]["to_error"]
+    base = next(row["seconds"] for row in rows if row["method"] == "backpropagation")
+    titles = {
+        "backpropagation": "backpropagation",
+        "label in the image": "Forward-Forward, label in the image",
+        "label in every layer": "chapter 07's network",
+    }
+    assert titles.keys() == {row["method"] for row in rows}
+    for row in rows:
+        title, ratio = titles[row["method"]], row["seconds"] / base
+        epochs = ", ".join(map(str, row["epochs"]))
+        shown = "1" if ratio == 1 else f"{ratio:.2f}"
+        line = f"| {title} | {epochs} | {row['seconds_per_epoch']:.1f} | "
+        assert f"{line}{row['seconds']:.0f} | × {shown} |" in text
+    seconds = [f"{row['seconds']:.0f}" for row in rows]
+    line = f"| seconds to 1.5 %, 3 layers, two cores | {' | '.join(seconds)} |"
+    assert line in text
+    ratio = record["ratios"]["ff_over_backprop_to_error"]
+    assert f"loop takes {ratio:.1f} times backpropagation's seconds" in text
+
+    def of(kind, method, width=500):
+        wanted = {"kind": kind, "method": method, "width": width}
+        wanted["precision"] = "float32"
+        (found,) = (r for r in record["in_turn"]["rows"] if wanted.items() <= r.items())
+        return found["ratio"]
+
+    autograd = of("step", "label in the image, chapter 06 in autograd")
+    by_hand = of("step", "… written out, layer 1's products shared")
+    assert f"takes {autograd:.1f} times as long ({by_hand:.1f} by hand" in text
+    every = [of("step", "label in every layer, written out", w) for w in (500, 1000)]
+    assert f"chapter 07's {every[0]:.2f} ({every[1]:.2f} with 1000 units" in text
+    ten = of("prediction", "label in the image, ten passes")
+    one = of("prediction", "label in every layer, one pass")
+    assert f"(On the other machine, {ten:.1f} and {one:.1f}.)" in text
+
+
 def test_pages_quote_chapter_11():
     if not tables.complete("sequences"):
         pytest.skip("the pages quote more seeds than are stored")
