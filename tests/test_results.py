@@ -320,6 +320,23 @@ def test_pages_quote_chapter_11_on_sleep():
     assert f"raises the error from {turns} to {long_days}." in page_text("index.md")
 
 
+def test_what_came_since_quotes_chapter_07():
+    if not tables.complete("depth_wide_fashion"):
+        pytest.skip("the page quotes more seeds than are stored")
+    errors = {
+        (run["seed"], run["variant"]): run["test_error"]
+        for run in load_results("depth_wide_fashion")["runs"]
+    }
+    seeds = seeds_of("depth_wide_fashion", "three layers")
+    ahead = [
+        round(errors[seed, "one layer, as many weights"]["layer 1"]
+              - errors[seed, "three layers"]["sum of all layers"], 2)
+        for seed in seeds
+    ]  # fmt: skip
+    quoted = f"in three of three seeds, by {min(ahead)} to {max(ahead)} points (test)"
+    assert len(seeds) == 3 and quoted in page_text("chapters/what_came_since.md")
+
+
 def test_the_essay_has_the_loop_of_the_one_page():
     notebook = json.loads(page_text("chapters/00_one_page.ipynb"))
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
