@@ -233,11 +233,11 @@ FOR_READING = {
     "11_sequences": 1500,
     "12_rivals": 1500,
     "13_cost_and_scale": 1500,
-    "14_pitfalls": 2500,
+    "14_pitfalls": 1500,
     "15_your_own_data": 1500,
 }
 # Visible code cells at most, where a chapter has ten short parts.
-MOST_CELLS = {"14_pitfalls": 35}
+MOST_CELLS = {"14_pitfalls": 29}
 # STYLE: the field's words, one for each thing.
 NOT_OUR_WORDS = re.compile(
     r"\b(lies?|lying|liars?|truths|heaps?|pictures of|BANDS|BP|neurons?)\b"
