@@ -337,6 +337,33 @@ def test_what_came_since_quotes_chapter_07():
     assert len(seeds) == 3 and quoted in page_text("chapters/what_came_since.md")
 
 
+def test_what_came_since_quotes_chapter_11_on_sleep():
+    if not tables.complete("sequences"):
+        pytest.skip("the page quotes more seeds than are stored")
+    stored = load_results("sequences")["summary"]
+
+    def wrong(variant, judge="sum of all layers"):
+        return stored[variant]["test_error"][judge]["median"]
+
+    def lost(variant, end, **judge):
+        return wrong(variant + end, **judge) - wrong(variant, **judge)
+
+    text = page_text("chapters/what_came_since.md")
+    own, forced, one = "self-generated", "teacher forcing", "layer 1 alone, SGD"
+    ten, night = ", 10 batches by day", ", an epoch by day"
+    low, layer_1 = f"{night}, low rate", {"judge": "layer 1"}
+    long_strings = wrong(f"{own}, strings of 100")
+    assert (
+        f"have {wrong(own + ten):.1f} %, strings of ninety {long_strings:.1f}" in text
+    )
+    assert f"lose {lost(forced, ten):.1f} points" in text
+    assert f"and {lost(own, ten):.1f} where they are strings" in text
+    assert f"{lost(forced, night):.0f} and {lost(own, night):.0f} points" in text
+    assert f"SGD, loses {lost(one, night, **layer_1):.1f} points" in text
+    assert f"it loses {lost(one, low, **layer_1):.1f}," in text
+    assert lost(one, f"{low}, high momentum", **layer_1) <= 0
+
+
 def test_the_essay_has_the_loop_of_the_one_page():
     notebook = json.loads(page_text("chapters/00_one_page.ipynb"))
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
