@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from sklearn.model_selection import StratifiedGroupKFold
+from tiny_chapters import run_chapter
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
@@ -31,6 +33,7 @@ from ffutils import (
 )
 from tools.chapters import ROOT, code_cells, parse, read, source
 
+CHAPTER = ROOT / "chapters" / "15_your_own_data.ipynb"
 QUIET = {"progress": False}
 LEAVES = {"beech": 1.0, "maple": 0.6, "oak": 0.3}  # how wide a leaf is for its height
 
@@ -63,7 +66,8 @@ def defined_by_the_chapter(*names):
     """The chapter's functions of those names, which may call one another."""
     space = {"pad": pad, "pil_to_tensor": pil_to_tensor, "Image": Image}
     space |= {"ImageOps": ImageOps, "load_net": load_net, "predict": predict}
-    for cell in code_cells(read(ROOT / "chapters" / "15_your_own_data.ipynb")):
+    space |= {"torch": torch}
+    for cell in code_cells(read(CHAPTER)):
         for node in parse(source(cell)).body:
             if isinstance(node, ast.FunctionDef) and node.name in names:
                 exec(ast.unparse(node), space)
@@ -75,9 +79,7 @@ prepare_image, name_photo = defined_by_the_chapter("prepare_image", "name_photo"
 
 def preparation(n_classes, size, gray=False):
     """The chapter's `prepare`."""
-    return partial(
-        prepare_image, size=size, gray=gray, invert=False, n_classes=n_classes
-    )
+    return partial(prepare_image, size=size, gray=gray, n_classes=n_classes)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +128,7 @@ def test_a_folder_of_colour_photographs_of_three_kinds(leaves, tmp_path):
     errors = layer_errors(net, validation)
     assert errors["sum of all layers"] < 15, errors
 
-    how = {"size": 32, "gray": False, "invert": False}
+    how = {"size": 32, "gray": False}
     save_net(net, tmp_path / "leaves.pt", classes=files.classes, prepare=how)
     loaded, facts = load_net(tmp_path / "leaves.pt", with_facts=True)
     assert facts == {"classes": list(LEAVES), "prepare": how}
@@ -158,11 +160,8 @@ def test_a_folder_of_letters_of_26_kinds(letters):
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "RGB", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("gray, channels", [(True, 1), (False, 3)])
-@pytest.mark.parametrize("invert", [False, True])
-def test_every_kind_of_image_becomes_a_row_of_the_same_length(
-    mode, gray, channels, invert
-):
-    row = prepare_image(Image.new(mode, (40, 30)), 8, gray, invert, 3)
+def test_every_kind_of_image_becomes_a_row_of_the_same_length(mode, gray, channels):
+    row = prepare_image(Image.new(mode, (40, 30)), 8, gray, 3)
     assert row.shape == (3 + channels * 64,) and row.dtype == torch.float32
     assert not row[:3].any() and row.min() >= 0 and row.max() <= 1
 
@@ -170,22 +169,14 @@ def test_every_kind_of_image_becomes_a_row_of_the_same_length(
 def test_a_wide_photograph_loses_its_sides_and_a_turned_one_is_turned_back(tmp_path):
     wide = Image.new("L", (60, 20))
     wide.paste(255, (20, 0, 40, 10))  # white above, in the middle
-    row = prepare_image(wide, 20, True, False, 2)
+    row = prepare_image(wide, 20, True, 2)
     rows = row[2:].view(20, 20)
     assert rows[:9].min() > 0.9 and rows[11:].max() < 0.1
     exif = Image.Exif()
     exif[0x0112] = 3  # held upside down
     wide.rotate(180).save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as turned:
-        assert torch.equal(prepare_image(turned, 20, True, False, 2), row)
-
-
-def test_inverting_makes_dark_things_bright_and_leaves_the_room_for_the_label():
-    ground = Image.new("L", (20, 20), 255)
-    ground.paste(0, (5, 5, 15, 15))
-    plain, inverted = (prepare_image(ground, 20, True, i, 2) for i in (False, True))
-    assert not inverted[:2].any()
-    assert torch.allclose(inverted[2:], 1 - plain[2:])
+        assert torch.equal(prepare_image(turned, 20, True, 2), row)
 
 
 def test_a_loader_of_a_part_of_the_files(leaves):
@@ -306,17 +297,128 @@ def test_class_names_of_numpy_are_refused_with_advice(tmp_path):
 # ---- The chapter
 
 
+MY_FOLDER = '# folder, place_of = Path("/home/me/letters"), str  # yours'
+MY_FILE = 'file = home / "tumours.csv"  # yours: Path("/home/me/leaves.csv")'
+
+
+def write_leaves(folder):
+    """Files as a camera numbers them: their names tell nothing of a place."""
+    dice, number = random.Random(0), 0
+    for kind in LEAVES:
+        (folder / kind).mkdir(parents=True)
+        for _ in range(24):
+            number += 1
+            draw_leaf(kind, dice).save(folder / kind / f"IMG_{number:04}.jpg")
+
+
+def write_csv(file, quote='"', before=" "):
+    """A table as a spreadsheet writes it: words first, some fields empty or quoted."""
+    dice, lines = random.Random(0), []
+    for kind, length in (("oak", 12), ("elm", 7), ("black poplar", 3)):
+        for k in range(100):
+            width = "" if k % 7 == 3 else f"{dice.uniform(0.3, 0.9):.2f}"
+            long = f"{quote}{length + dice.uniform(-1, 1):.2f}{quote}"
+            lines.append(f"{quote}{kind}{quote},{long},{before}{width}\r\n")
+    dice.shuffle(lines)
+    text = 'kind,length,"width, mean"\r\n' + "".join(lines)
+    file.write_bytes(text.encode("utf-8-sig"))
+
+
+def lines_of(marker, start, space):
+    """Run the cell that holds the marker, with the line for a reader's own filled in."""
+    (cell,) = [c for c in code_cells(read(CHAPTER)) if marker in source(c)]
+    exec(source(cell).replace(*start), space)
+    return space
+
+
+@pytest.mark.filterwarnings("error::UserWarning")  # such as scikit-learn's
+def test_a_readers_folder_and_csv_take_the_place_of_the_chapters(tmp_path):
+    write_leaves(tmp_path / "leaves")
+    write_csv(tmp_path / "trees.csv")
+    swaps = {
+        MY_FOLDER: MY_FOLDER[2:].replace("/home/me/letters", str(tmp_path / "leaves")),
+        MY_FILE: f'file = Path(r"{tmp_path / "trees.csv"}")',
+    }
+    seen = []
+
+    def edit(text):
+        for old, new in swaps.items():
+            seen.extend([old] * text.count(old))
+            text = text.replace(old, new)
+        return text
+
+    matplotlib.use("agg")
+    space = run_chapter(CHAPTER, edit)
+    assert sorted(seen) == sorted(swaps)
+
+    assert space["classes"] == list(LEAVES) and len(set(space["places"])) == 72
+    for rows in (space["test"], *space["folds"]):
+        assert space["data"].labels[rows].bincount().tolist() == [4, 4, 4]
+    assert space["test_error"] < 50 and space["same"] == len(space["some"])
+    _, facts = load_net(space["home"] / "mine.pt", with_facts=True)
+    assert facts == {"classes": list(LEAVES), "prepare": space["PREPARE"]}
+
+    assert space["row_error"] < 20
+    _, facts = load_net(space["home"] / "table.pt", with_facts=True)
+    assert facts["classes"] == ["black poplar", "elm", "oak"]
+    how = {name: torch.tensor(values) for name, values in facts["how"].items()}
+    again = space["prepare_rows"](space["rows"].images, **how, n_classes=3)
+    assert torch.equal(again, space["ready"].images) and not again.isnan().any()
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("before", ["", " "])
+def test_the_csv_of_a_spreadsheet_is_read(tmp_path, quote, before):
+    write_csv(tmp_path / "trees.csv", quote, before)
+    space = {"np": np, "torch": torch, "Split": Split, "Path": Path, "device": "cpu"}
+    line = f'file = Path(r"{tmp_path / "trees.csv"}")'
+    x, y = lines_of("np.loadtxt", (MY_FILE, line), space)["rows"]
+    assert space["kinds"].tolist() == ["black poplar", "elm", "oak"]
+    assert x.shape == (300, 2) and x[:, 0].isfinite().all()
+    assert x[:, 1].isnan().sum() == 42 and y.dtype == torch.int64
+    assert (x[y == 2, 0] > 10).all() and (x[y != 2, 0] < 10).all()  # oaks are long
+
+
+@pytest.mark.parametrize("rule", ["str", "place_of"])
+def test_images_of_one_plant_stay_together(tmp_path, rule):
+    for kind in LEAVES:
+        (tmp_path / kind).mkdir()
+        for k in range(36):  # oak-3_2.jpg: an image of the fourth oak
+            name = f"{kind}-{k // 4}_{k % 4}.jpg"
+            Image.new("RGB", (4, 4)).save(tmp_path / kind / name)
+    line = MY_FOLDER[2:].replace("/home/me/letters", str(tmp_path))
+    space = {"Path": Path, "home": tmp_path, "np": np, "ImageFolder": ImageFolder}
+    space["StratifiedGroupKFold"] = StratifiedGroupKFold
+    lines_of("def place_of", (MY_FOLDER, line.replace(", str", f", {rule}")), space)
+    space["data"] = Split(None, torch.arange(3).repeat_interleave(36))
+    lines_of("six.split(paths", ("", ""), space)
+    places, groups = np.array(space["places"]), [space["test"], *space["folds"]]
+    assert len(set(places)) == {"str": 108, "place_of": 27}[rule]
+    assert sorted(np.concatenate(groups)) == list(range(108))
+    assert sum(len(set(places[rows])) for rows in groups) == len(set(places))
+
+
 def test_rows_are_scaled_by_the_training_values_and_kept_inside():
     (prepare_rows,) = defined_by_the_chapter("prepare_rows")
     low, high = torch.tensor([0.0, 10.0]), torch.tensor([2.0, 20.0])
-    rows = prepare_rows(torch.tensor([[1.0, 15.0], [-1.0, 30.0]]), low, high, 3)
-    assert rows.tolist() == [[0, 0, 0, 0.5, 0.5], [0, 0, 0, 0, 1]]
+    new = torch.tensor([[1.0, 15.0], [-1.0, 30.0], [torch.nan, 20.0]])
+    rows = prepare_rows(new, torch.tensor([0.5, 12.0]), low, high, 3)
+    assert rows.tolist() == [
+        [0, 0, 0, 0.5, 0.5],
+        [0, 0, 0, 0, 1],
+        [0, 0, 0, 0.25, 1],
+    ]
+
+
+def test_empty_fields_are_left_out_of_what_is_measured():
+    (measure_columns,) = defined_by_the_chapter("measure_columns")
+    x = torch.tensor([[1.0, 5.0], [torch.nan, 5.0], [3.0, 5.0], [9.0, 5.0]])
+    how = {name: values.tolist() for name, values in measure_columns(x).items()}
+    assert how == {"fill": [3, 5], "low": [1, 5], "high": [9, 5]}
 
 
 def test_a_column_that_never_changes_does_no_harm():
     (prepare_rows,) = defined_by_the_chapter("prepare_rows")
     low = torch.tensor([5.0])
-    assert prepare_rows(torch.tensor([[5.0], [6.0]]), low, low, 1).tolist() == [
-        [0, 0],
-        [0, 1],
-    ]
+    rows = prepare_rows(torch.tensor([[5.0], [6.0]]), low, low, low, 1)
+    assert rows.tolist() == [[0, 0], [0, 1]]

@@ -53,7 +53,7 @@ SMALLER = {
     "11_sequences": {"STRINGS": 21, "EPOCHS": 1},
     "13_cost_and_scale": {"DEPTHS": (2, 3), "WIDTHS": (16, 32)},
     "14_pitfalls": {"SEEDS": (0,), "EPOCHS": 1, "SUBSET": 1000, "BATCH": 500},
-    "15_your_own_data": {"SEEDS": (0,), "WINE_SEEDS": (0,)},
+    "15_your_own_data": {"SEEDS": (0,)},
 }
 # Training images, where 240 would not do: the tests of chapter 14 take 1,000 of those that are not set aside.
 TRAINING = {"14_pitfalls": 1260}
