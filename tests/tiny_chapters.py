@@ -50,6 +50,7 @@ def write_tiny_mnist(folder, training, test):
 FEW = {"SUBSET": 200}
 SMALLER = {
     "03_normalized_relu_layers": {"WIDTHS": [50, 1000], "SEEDS": 1},
+    "08_unsupervised_hybrids": {"STEPS": 2},
     "11_sequences": {"STRINGS": 21, "EPOCHS": 1},
     "13_cost_and_scale": {"DEPTHS": (2, 3), "WIDTHS": (16, 32)},
     "14_pitfalls": {"SEEDS": (0,), "EPOCHS": 1, "SUBSET": 1000, "BATCH": 500},
