@@ -492,7 +492,8 @@ def copy(tmp_path):
         (tmp_path / name).mkdir()
     quoting = (
         "chapters/00_one_page.ipynb", "chapters/07_does_depth_pay.ipynb",
-        "chapters/12_rivals.ipynb", "chapters/what_came_since.md",
+        "chapters/12_rivals.ipynb", "chapters/13_cost_and_scale.ipynb",
+        "chapters/what_came_since.md",
     )  # fmt: skip
     for name in (*tables.PAGES, WHY, *quoting, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
