@@ -282,7 +282,7 @@ LOCAL_FIELDS = Experiment(
         decayed="weights",
         epochs=60,
     ),
-    seeds=(0,),
+    seeds=(0, 1),
     stages=("validation_and_test",),
-    core_hours=0.6,
+    core_hours=1.2,
 )
