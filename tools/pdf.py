@@ -161,31 +161,33 @@ def print_document(
     Raises:
         ValueError: where something is missing, does not fit, or moves with each print.
     """
-    with opened(
-        browser, folder, document, viewport={"width": WIDTH, "height": 1000}
-    ) as tab:
-        tab.emulate_media(media="print")
-        tab.goto(SITE + DOCUMENT)
-        tab.evaluate(READY)
-        tab.evaluate(SHRINK)
-        if problems := tab.evaluate(PROBLEMS):
-            raise ValueError("This is not fit to print:\n" + "\n".join(problems))
-        places = print_tab(tab, path)
-        for _ in range(4):  # a number of another width can break a line elsewhere
-            numbers = {name: number for name, (number, _) in places.items()}
-            tab.evaluate(
-                """(pages) => {
-                  for (const link of document.querySelectorAll("a.ff-paged"))
-                    link.querySelector(".ff-number").textContent = pages[decodeURIComponent(link.hash.slice(1))] ?? "?";
-                }""",
-                numbers,
-            )
+    numbers: dict[str, int] = {}
+    for _ in range(6):  # a number of another width can break a line elsewhere
+        with opened(
+            browser, folder, document, viewport={"width": WIDTH, "height": 1000}
+        ) as tab:  # a new one each time: printing a tab twice can break pages elsewhere
+            tab.emulate_media(media="print")
+            tab.goto(SITE + DOCUMENT)
+            tab.evaluate(READY)
+            tab.evaluate(SHRINK)
+            if problems := tab.evaluate(PROBLEMS):
+                raise ValueError("This is not fit to print:\n" + "\n".join(problems))
+            if numbers:
+                tab.evaluate(
+                    """(pages) => {
+                      for (const link of document.querySelectorAll("a.ff-paged"))
+                        link.querySelector(".ff-number").textContent = pages[decodeURIComponent(link.hash.slice(1))] ?? "?";
+                    }""",
+                    numbers,
+                )
             places = print_tab(tab, path)
-            if numbers == {name: number for name, (number, _) in places.items()}:
-                return places
-        raise ValueError(
-            "The page numbers move what they count: give .ff-number a fixed width"
-        )
+        found = {name: number for name, (number, _) in places.items()}
+        if found == numbers:
+            return places
+        numbers = found
+    raise ValueError(
+        "The page numbers move what they count: give .ff-number a fixed width"
+    )
 
 
 def finish(
