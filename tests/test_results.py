@@ -288,13 +288,20 @@ def test_chapter_13_quotes_the_benchmark():
     assert f"(On the other machine, {ten:.1f} and {one:.1f}.)" in text
 
 
-def test_pages_quote_chapter_11():
+def errors_of_chapter_11():
+    """What tells the median test error of a variant, where all seeds are stored."""
     if not tables.complete("sequences"):
         pytest.skip("the pages quote more seeds than are stored")
     stored = load_results("sequences")["summary"]
 
     def wrong(variant, judge="sum of all layers"):
         return stored[variant]["test_error"][judge]["median"]
+
+    return wrong
+
+
+def test_pages_quote_chapter_11():
+    wrong = errors_of_chapter_11()
 
     forced, backprop = (
         wrong("teacher forcing"),
@@ -307,11 +314,9 @@ def test_pages_quote_chapter_11():
 
 
 def test_pages_quote_chapter_11_on_sleep():
-    if not tables.complete("sequences"):
-        pytest.skip("the pages quote more seeds than are stored")
-    stored = load_results("sequences")["summary"]
+    wrong = errors_of_chapter_11()
     turns, long_days = (
-        f"{stored[variant]['test_error']['sum of all layers']['median']:.0f} %"
+        f"{wrong(variant):.0f} %"
         for variant in ("teacher forcing", "teacher forcing, an epoch by day")
     )
     text = page_text(WHY)
@@ -338,12 +343,7 @@ def test_what_came_since_quotes_chapter_07():
 
 
 def test_what_came_since_quotes_chapter_11_on_sleep():
-    if not tables.complete("sequences"):
-        pytest.skip("the page quotes more seeds than are stored")
-    stored = load_results("sequences")["summary"]
-
-    def wrong(variant, judge="sum of all layers"):
-        return stored[variant]["test_error"][judge]["median"]
+    wrong = errors_of_chapter_11()
 
     def lost(variant, end, **judge):
         return wrong(variant + end, **judge) - wrong(variant, **judge)
