@@ -36,6 +36,7 @@ from ffutils.training import set_lr
 
 Method = Literal[
     "label in the image",
+    "label in the image, gradients through all layers",
     "independent layers",
     "label in every layer",
     "cross-entropy in every layer",
@@ -83,6 +84,32 @@ class LabelInImage(SupervisedTrial):
             return hard
         random = torch.rand(len(y), device=y.device) < self.config.random_share
         return torch.where(random, wrong_labels(y), hard)
+
+
+class ThroughAllLayers(LabelInImage):
+    """The same losses; their gradients go on, down through all layers below."""
+
+    def train_epoch(self, epoch):
+        self.set_rates(epoch)
+        total = 0
+        for x, y in batches(self.split, self.config.batch_size):
+            with self.autocast(self.config.precision):
+                total += len(x) * self.step(self.augment(x), y)
+        return total / len(self.split.labels)
+
+    def step(self, x, y):
+        net = self.net
+        positive = net.write_label(x, y)
+        negative = net.write_label(x, self.negative_labels(net, x, y))
+        losses = []
+        for layer in net.layers:
+            positive, negative = layer(positive), layer(negative)  # nothing is detached
+            losses.append(self.loss_fn(positive, negative, net.goodness))
+        net.zero_grad()
+        sum(losses).backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return torch.stack(losses).detach()
 
 
 class Alternative(NetTrial):
@@ -250,6 +277,7 @@ class Backpropagation(Alternative):
 
 METHODS = {
     "label in the image": LabelInImage,
+    "label in the image, gradients through all layers": ThroughAllLayers,
     "independent layers": IndependentLayers,
     "label in every layer": LabelInEveryLayer,
     "cross-entropy in every layer": CrossEntropyInEveryLayer,
@@ -299,6 +327,10 @@ def arms(width: int) -> dict:
         "three layers, negatives hard for the whole net": {
             "network": three, "negatives": "hard, all layers",
         },
+        "three layers, the same, gradients through all layers": {
+            "network": three, "negatives": "hard, all layers",
+            "method": "label in the image, gradients through all layers",
+        },
         "three layers, negatives from a softmax": {
             "network": three, "negatives": "hard, softmax",
         },
@@ -309,6 +341,10 @@ def arms(width: int) -> dict:
             "network": [784, third, third, third], "method": "independent layers",
         },
         "label in every layer": every | {"method": "label in every layer"},
+        "one layer told the label, as many weights": {
+            "network": [784, alike], "label_strength": 3.0,
+            "method": "label in every layer",
+        },
         "cross-entropy in every layer": every
         | {"method": "cross-entropy in every layer"},
         "softmax on every layer": {

@@ -187,7 +187,8 @@ ONE_LAYER = {
     "optimizer": "SGD",
     "lr": 0.03,
 }
-LOW_RATE = {"lr": 0.003, "epochs": 100, "eval_every": 20}
+LONG = {"epochs": 100, "eval_every": 20}
+LOW_RATE = LONG | {"lr": 0.003}
 
 SEQUENCES = Experiment(
     name="sequences",
@@ -222,8 +223,20 @@ SEQUENCES = Experiment(
             "method": "self-generated", "sampling_scale": 3.0, "length": 100,
             "phase": 10,
         },
+        "teacher forcing, drawn less sharply": {"sampling_scale": 3.0},
+        "teacher forcing, an epoch by day, a tenth of the rate": {
+            "phase": 126, "lr": 0.0003,
+        },
+        "random next characters, an epoch by day, a tenth of the rate": {
+            "method": "random next characters", "phase": 126, "lr": 0.0003,
+        },
         "layer 1 alone, SGD": ONE_LAYER,
+        "layer 1 alone, SGD, 100 epochs": ONE_LAYER | LONG,
+        "layer 1 alone, SGD, low rate": ONE_LAYER | LOW_RATE,
         "layer 1 alone, SGD, an epoch by day": ONE_LAYER | {"phase": 126},
+        "layer 1 alone, SGD, an epoch by day, 100 epochs": (
+            ONE_LAYER | {"phase": 126} | LONG
+        ),
         "layer 1 alone, SGD, an epoch by day, low rate": (
             ONE_LAYER | {"phase": 126} | LOW_RATE
         ),

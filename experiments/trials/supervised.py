@@ -241,6 +241,20 @@ STEPS = {
     "rate 0.003": PLAIN | HARD | PAIR | {"lr": 0.003},
 }
 
+# The ladder of part 1's rules again, with part 1's epochs: what is not mere speed?
+LONGER = {
+    name: changes | {"epochs": 15}
+    for name, changes in {
+        "fresh negatives (part 1)": PLAIN,
+        "scale 30": PLAIN | {"scale": 30},
+        "scale 30, hard negatives": PLAIN | HARD | {"scale": 30},
+        "pair loss": PLAIN | HARD | PAIR,
+        "rate 0.003": PLAIN | HARD | PAIR | {"lr": 0.003},
+        "cosine decay": PLAIN | HARD | PAIR | DECAY,
+        "jitter (the recipe)": {},
+    }.items()
+}
+
 
 def named(kind, rows):
     """The rows of a kind under their full names, less those of the ladder."""
@@ -259,6 +273,7 @@ ABLATION = Experiment(
     variants={f"ladder: {name}": changes for name, changes in LADDER.items()}
     | named("alone", ALONE)
     | named("steps", STEPS)
+    | named("15 epochs", LONGER)
     | named("changed", CHANGED),
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
