@@ -353,6 +353,9 @@ def arms(width: int) -> dict:
         "backpropagation, one layer": {
             "network": one, "method": "backpropagation", "lr": 0.01,
         },
+        "backpropagation, one layer, as many weights": {
+            "network": [784, alike], "method": "backpropagation", "lr": 0.01,
+        },
         "backpropagation, three layers": {
             "network": three, "method": "backpropagation",
         },
