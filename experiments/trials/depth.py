@@ -29,7 +29,7 @@ from ffutils import (
     wrong_labels,
 )
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer, broadcast_step
-from ffutils.fast import ff_gradients
+from ffutils.fast import ff_gradients, first_layer, sum_of_goodness
 from ffutils.layers import full_precision
 from ffutils.rivals import MLP, backprop_step
 from ffutils.training import set_lr
@@ -100,7 +100,7 @@ class ThroughAllLayers(LabelInImage):
     def step(self, x, y):
         net = self.net
         positive = net.write_label(x, y)
-        negative = net.write_label(x, self.negative_labels(net, x, y))
+        negative = net.write_label(x, self.hard_for_all_layers(x, y))
         losses = []
         for layer in net.layers:
             positive, negative = layer(positive), layer(negative)  # nothing is detached
@@ -110,6 +110,18 @@ class ThroughAllLayers(LabelInImage):
         for optimizer in self.optimizers:
             optimizer.step()
         return torch.stack(losses).detach()
+
+    @torch.no_grad()
+    def hard_for_all_layers(self, x, y):
+        """Wrong labels (B,), drawn as `ff_gradients` draws them."""
+        net, half = self.net, self.config.precision == "bfloat16"
+        first, *upper = net.layers
+        _, light, sums = first_layer(net, x, half)
+        h = light[:, :, None] * first.weight[:, : net.n_classes].T
+        h.add_(sums[:, None]).relu_()
+        return sample_wrong_labels(
+            self.config.scale * sum_of_goodness(upper, h, half), y
+        )
 
 
 class Alternative(NetTrial):
