@@ -25,6 +25,7 @@ from ffutils import (
     cosine_decay,
     hard_negatives,
     pair_loss,
+    sample_wrong_labels,
     train_epoch,
     wrong_labels,
 )
