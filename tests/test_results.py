@@ -260,32 +260,48 @@ def test_chapter_13_quotes_the_benchmark():
         "label in every layer": "chapter 07's network",
     }
     assert titles.keys() == {row["method"] for row in rows}
+    ratios = {row["method"]: row["seconds"] / base for row in rows}
     for row in rows:
-        title, ratio = titles[row["method"]], row["seconds"] / base
+        title, ratio = titles[row["method"]], ratios[row["method"]]
         epochs = ", ".join(map(str, row["epochs"]))
         shown = "1" if ratio == 1 else f"{ratio:.2f}"
-        line = f"| {title} | {epochs} | {row['seconds_per_epoch']:.1f} | "
-        assert f"{line}{row['seconds']:.0f} | × {shown} |" in text
-    seconds = [f"{row['seconds']:.0f}" for row in rows]
-    line = f"| seconds to 1.5 %, 3 layers, two cores | {' | '.join(seconds)} |"
-    assert line in text
-    ratio = record["ratios"]["ff_over_backprop_to_error"]
+        seconds = f"{row['seconds_per_epoch']:.1f}, {row['seconds']:.0f}"
+        assert f'("{title}", "{epochs}", {seconds}, {shown}),' in text
+    ratio, every = (
+        record["ratios"]["ff_over_backprop_to_error"],
+        ratios["label in every layer"],
+    )
+    cells = f'"1.00", "{ratio:.2f}", "–", "{every:.2f}"'
+    assert f'["time to 1.5 %, two cores, stored", {cells}]' in text
     assert f"loop takes {ratio:.1f} times backpropagation's seconds" in text
 
-    def of(kind, method, width=500):
+    def of(kind, method, width=500, precision="float32"):
         wanted = {"kind": kind, "method": method, "width": width}
-        wanted["precision"] = "float32"
+        wanted["precision"] = precision
         (found,) = (r for r in record["in_turn"]["rows"] if wanted.items() <= r.items())
         return found["ratio"]
 
-    autograd = of("step", "label in the image, chapter 06 in autograd")
-    by_hand = of("step", "… written out, layer 1's products shared")
-    assert f"takes {autograd:.1f} times as long ({by_hand:.1f} by hand" in text
-    every = [of("step", "label in every layer, written out", w) for w in (500, 1000)]
-    assert f"chapter 07's {every[0]:.2f} ({every[1]:.2f} with 1000 units" in text
+    programs = {
+        "FF, hard negatives, autograd": ("label in the image, chapter 06 in autograd",),
+        "… by hand, layer 1's products shared": (
+            "… written out, layer 1's products shared",
+        ),
+        "chapter 07's network, autograd": ("label in every layer, in autograd",),
+        "… by hand": ("label in every layer, written out",),
+        "… by hand, 1000 units": ("label in every layer, written out", 1000),
+    }
+    for program, (method, *width) in programs.items():
+        both = [
+            of("step", method, *width, precision=precision)
+            for precision in ("float32", "bfloat16")
+        ]
+        row = rf'\("{re.escape(program)}", [^,]*, {both[0]:.2f}, {both[1]:.2f}\),'
+        assert re.search(row, text), program
     ten = of("prediction", "label in the image, ten passes")
+    shared = of("prediction", "label in the image, layer 1's product shared")
     one = of("prediction", "label in every layer, one pass")
-    assert f"(On the other machine, {ten:.1f} and {one:.1f}.)" in text
+    stored = f"{ten:.1f}; with layer 1's product shared {shared:.1f}"
+    assert f"(on the two cores {stored})" in text and f"({one:.1f})" in text
 
 
 def errors_of_chapter_11():
