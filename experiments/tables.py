@@ -372,7 +372,7 @@ def headline() -> str:
         sentence = (
             f"**The plain algorithm gets {medians[PART_1]} of MNIST's test images "
             "wrong. Chapter 06's recipe (a loss that compares the two passes, "
-            "plausible wrong labels, dropped pixels) brings that to "
+            "plausible wrong labels) with dropped pixels brings that to "
             f"{medians[CHAPTER_06]}; "
             f"backpropagation gets {medians[BACKPROP]} wrong on the same terms. "
             "Turning, stretching and shifting the training images a little brings "
