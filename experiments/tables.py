@@ -148,6 +148,7 @@ METHODS = {
     "Forward-Forward, high": ("pair", "hard, softmax on one upward pass"),
     "Forward-Forward, low": ("pair", "hard, softmax on one upward pass"),
     "label in the image": ("pair", "hard, all layers"),
+    "label in the image, gradients through all layers": ("pair", "hard, all layers"),
     "independent layers": ("pair", "hard, each layer"),
     "label in every layer": ("pair", "hard, each layer"),
     "cross-entropy in every layer": ("cross-entropy", DASH),
@@ -262,6 +263,8 @@ def kind_of(row, config):
     """How far it is from the paper; the results page explains the words."""
     loss = loss_of(config)
     if config.get("method") in METHODS and loss != IN_HALVES and loss[:4] != "pair":
+        return "not FF"
+    if str(config.get("method")).endswith("gradients through all layers"):
         return "not FF"
     if row.experiment == "published" or config.get("threshold") == 2:
         return "public code"

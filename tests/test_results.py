@@ -367,7 +367,7 @@ def test_what_came_since_quotes_chapter_11_on_sleep():
     text = page_text("chapters/what_came_since.md")
     own, forced, one = "self-generated", "teacher forcing", "layer 1 alone, SGD"
     ten, night = ", 10 batches by day", ", an epoch by day"
-    low, layer_1 = f"{night}, low rate", {"judge": "layer 1"}
+    layer_1 = {"judge": "layer 1"}
     long_strings = wrong(f"{own}, strings of 100")
     assert (
         f"have {wrong(own + ten):.1f} %, strings of ninety {long_strings:.1f}" in text
@@ -375,9 +375,14 @@ def test_what_came_since_quotes_chapter_11_on_sleep():
     assert f"lose {lost(forced, ten):.1f} points" in text
     assert f"and {lost(own, ten):.1f} where they are strings" in text
     assert f"{lost(forced, night):.0f} and {lost(own, night):.0f} points" in text
-    assert f"SGD, loses {lost(one, night, **layer_1):.1f} points" in text
-    assert f"it loses {lost(one, low, **layer_1):.1f}," in text
-    assert lost(one, f"{low}, high momentum", **layer_1) <= 0
+    short = lost(one, night, **layer_1)
+    long, low = (
+        wrong(f"{one}{night}, {end}", **layer_1) - wrong(f"{one}, {end}", **layer_1)
+        for end in ("100 epochs", "low rate")
+    )
+    assert f"SGD, loses {short:.1f} points in ten epochs and {long:.1f} in a" in text
+    assert f"it loses {low:.1f}, but has learnt as little" in text
+    assert abs(wrong(f"{one}, low rate", **layer_1) - wrong(one, **layer_1)) < 0.5
 
 
 def test_the_essay_has_the_loop_of_the_one_page():
