@@ -361,9 +361,15 @@ def test_a_readers_folder_and_csv_take_the_place_of_the_chapters(tmp_path):
     assert space["row_error"] < 20
     _, facts = load_net(space["home"] / "table.pt", with_facts=True)
     assert facts["classes"] == ["black poplar", "elm", "oak"]
-    how = {name: torch.tensor(values) for name, values in facts["how"].items()}
-    again = space["prepare_rows"](space["rows"].images, **how, n_classes=3)
+    again = space["prepare_rows"](
+        space["measured"].images, **facts["scaling"], n_classes=3
+    )
     assert torch.equal(again, space["ready"].images) and not again.isnan().any()
+    asked = [
+        space["name_row"](space["home"] / "table.pt", row) for row in space["columns"]
+    ]
+    here = predict(space["row_net"], space["ready"].images)
+    assert asked == [facts["classes"][k] for k in here.tolist()]
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
@@ -372,7 +378,7 @@ def test_the_csv_of_a_spreadsheet_is_read(tmp_path, quote, before):
     write_csv(tmp_path / "trees.csv", quote, before)
     space = {"np": np, "torch": torch, "Split": Split, "Path": Path, "device": "cpu"}
     line = f'file = Path(r"{tmp_path / "trees.csv"}")'
-    x, y = lines_of("np.loadtxt", (MY_FILE, line), space)["rows"]
+    x, y = lines_of("np.loadtxt", (MY_FILE, line), space)["measured"]
     assert space["kinds"].tolist() == ["black poplar", "elm", "oak"]
     assert x.shape == (300, 2) and x[:, 0].isfinite().all()
     assert x[:, 1].isnan().sum() == 42 and y.dtype == torch.int64
