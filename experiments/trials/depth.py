@@ -441,7 +441,7 @@ DEPTH_TUNING = Experiment(
     variants=tries(150),
     seeds=(0,),
     stages=("validation",),
-    core_hours=0.6,
+    core_hours=1.1,
 )
 NARROW = depth(
     "depth_narrow", "Does depth pay? Layers of 150", 150, "mnist",
