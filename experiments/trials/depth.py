@@ -87,44 +87,6 @@ class LabelInImage(SupervisedTrial):
         return torch.where(random, wrong_labels(y), hard)
 
 
-class ThroughAllLayers(LabelInImage):
-    """The same losses; their gradients go on, down through all layers below."""
-
-    def train_epoch(self, epoch):
-        self.set_rates(epoch)
-        total = 0
-        for x, y in batches(self.split, self.config.batch_size):
-            with self.autocast(self.config.precision):
-                total += len(x) * self.step(self.augment(x), y)
-        return total / len(self.split.labels)
-
-    def step(self, x, y):
-        net = self.net
-        positive = net.write_label(x, y)
-        negative = net.write_label(x, self.hard_for_all_layers(x, y))
-        losses = []
-        for layer in net.layers:
-            positive, negative = layer(positive), layer(negative)  # nothing is detached
-            losses.append(self.loss_fn(positive, negative, net.goodness))
-        net.zero_grad()
-        sum(losses).backward()
-        for optimizer in self.optimizers:
-            optimizer.step()
-        return torch.stack(losses).detach()
-
-    @torch.no_grad()
-    def hard_for_all_layers(self, x, y):
-        """Wrong labels (B,), drawn as `ff_gradients` draws them."""
-        net, half = self.net, self.config.precision == "bfloat16"
-        first, *upper = net.layers
-        _, light, sums = first_layer(net, x, half)
-        h = light[:, :, None] * first.weight[:, : net.n_classes].T
-        h.add_(sums[:, None]).relu_()
-        return sample_wrong_labels(
-            self.config.scale * sum_of_goodness(upper, h, half), y
-        )
-
-
 class Alternative(NetTrial):
     """What the other methods share; a subclass sets `net` and has `step` and `scores`.
 
@@ -158,6 +120,38 @@ class Alternative(NetTrial):
     def errors(self, split):
         scores = [self.scores(x) for x in split.images.split(1000)]
         return with_last_wrong(judge(layer_scores(torch.cat(scores)), split.labels))
+
+
+class ThroughAllLayers(LabelInImage):
+    """The same losses; their gradients go on, down through all layers below."""
+
+    train_epoch = Alternative.train_epoch
+
+    def step(self, x, y):
+        net = self.net
+        positive = net.write_label(x, y)
+        negative = net.write_label(x, self.hard_for_all_layers(x, y))
+        losses = []
+        for layer in net.layers:
+            positive, negative = layer(positive), layer(negative)  # nothing is detached
+            losses.append(self.loss_fn(positive, negative, net.goodness))
+        net.zero_grad()
+        sum(losses).backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return torch.stack(losses).detach()
+
+    @torch.no_grad()
+    def hard_for_all_layers(self, x, y):
+        """Wrong labels (B,), drawn as `ff_gradients` draws them."""
+        net, half = self.net, self.config.precision == "bfloat16"
+        first, *upper = net.layers
+        _, light, sums = first_layer(net, x, half)
+        h = light[:, :, None] * first.weight[:, : net.n_classes].T
+        h.add_(sums[:, None]).relu_()
+        return sample_wrong_labels(
+            self.config.scale * sum_of_goodness(upper, h, half), y
+        )
 
 
 class IndependentLayers(Alternative):

@@ -241,19 +241,14 @@ STEPS = {
     "rate 0.003": PLAIN | HARD | PAIR | {"lr": 0.003},
 }
 
-# The ladder of part 1's rules again, with part 1's epochs: what is not mere speed?
+# From part 1's rules on, with part 1's epochs: what is not mere speed?
 LONGER = {
-    name: changes | {"epochs": 15}
-    for name, changes in {
-        "fresh negatives (part 1)": PLAIN,
-        "scale 30": PLAIN | {"scale": 30},
-        "scale 30, hard negatives": PLAIN | HARD | {"scale": 30},
-        "pair loss": PLAIN | HARD | PAIR,
-        "rate 0.003": PLAIN | HARD | PAIR | {"lr": 0.003},
-        "cosine decay": PLAIN | HARD | PAIR | DECAY,
-        "jitter (the recipe)": {},
-    }.items()
-}
+    name: (LADDER | STEPS)[name] | {"epochs": 15}
+    for name in (
+        "fresh negatives (part 1)", "scale 30", "scale 30, hard negatives",
+        "pair loss", "rate 0.003", "cosine decay", "jitter (the recipe)",
+    )
+}  # fmt: skip
 
 
 def named(kind, rows):
