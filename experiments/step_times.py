@@ -281,7 +281,7 @@ def best_try(runs: list[dict]) -> dict:
 
 
 def times_to_error(measured: dict, record: dict | None) -> list[dict]:
-    """What each method of `milestones_fast` needs: epochs of its runs, times seconds.
+    """What methods of `milestones_fast` need whose steps are timed: epochs, seconds.
 
     Args:
         measured: what `measure_in_turn` returned; the widths of the runs are among its.
@@ -291,11 +291,12 @@ def times_to_error(measured: dict, record: dict | None) -> list[dict]:
         A row for each method; epochs are None where a run does not get there.
     """
     made = []
-    for method, config in FAST_MILESTONES.configs.items():
+    for method, timed_as in STEP_OF.items():
+        config = FAST_MILESTONES.configs[method]
         runs = [r for r in (record or {"runs": []})["runs"] if r["variant"] == method]
         reached = sorted(first_epoch(curve_of(run), GOAL) for run in runs)
         width = config.network[1]
-        step = find(measured, "step", width, config.precision, STEP_OF[method])
+        step = find(measured, "step", width, config.precision, timed_as)
         if not (reached and step):
             continue
         milliseconds = step["milliseconds"] + measured["feeding_milliseconds"]

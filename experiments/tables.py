@@ -56,6 +56,7 @@ FAST = {
     "backpropagation": "backpropagation, fused Adam, bfloat16",
     "label in the image": "label in the image, gradients written out",
     "label in every layer": "label in every layer, gradients written out",
+    "backpropagation, normalised": "backpropagation, normalised, fused Adam, bfloat16",
 }
 
 TABLES = {

@@ -15,6 +15,7 @@ from ffutils.checks import (
     check_run,
 )
 from ffutils.data import Split, batches
+from ffutils.layers import normalize
 from ffutils.progress import print_stopped
 from ffutils.training import set_lr
 
@@ -47,6 +48,28 @@ class MLP(nn.Module):
         for layer in self.layers:
             x = torch.relu(layer(x))
         return self.output(x)
+
+
+class NormalizedMLP(MLP):
+    """An `MLP` with what every layer of Forward-Forward has in its first layer.
+
+    Each image is normalised, to a mean square of 1, and the hidden layers have He's
+    initial weights. Nothing is normalised between the layers.
+
+    Args and raises: as `MLP`.
+
+    Source: He et al. 2015; chapter 12.
+    """
+
+    def __init__(self, *sizes: int, n_classes: int = 10) -> None:
+        super().__init__(*sizes, n_classes=n_classes)
+        for layer in self.layers:  # as in FFLayer
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores (B, n_classes) of the images x (B, pixels)."""
+        return super().forward(normalize(x))
 
 
 def backprop_step(

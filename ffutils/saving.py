@@ -18,7 +18,7 @@ from ffutils.labels import overlay
 from ffutils.layers import FFLayer, FFNet, goodness, normalize
 from ffutils.local import LocallyConnected2d
 from ffutils.recurrent import RecurrentNet
-from ffutils.rivals import MLP, TargetPropNet
+from ffutils.rivals import MLP, NormalizedMLP, TargetPropNet
 
 FORMAT = 1
 # The functions that a net, or one of its layers, may be handed.
@@ -45,8 +45,8 @@ def save_net(net: nn.Module, path: str | os.PathLike, **facts) -> None:
 
     Args:
         net: an `FFNet` (its layers may be `FFLayer`s or `LocallyConnected2d`s), an
-            `nn.ModuleList` of such layers, a `BroadcastNet`, `RecurrentNet`, `MLP` or
-            `TargetPropNet`.
+            `nn.ModuleList` of such layers, a `BroadcastNet`, `RecurrentNet`, `MLP`,
+            `NormalizedMLP` or `TargetPropNet`.
         path: the file.
         facts: plain values to keep beside the net, such as epochs=10.
 
@@ -128,7 +128,7 @@ def describe(net: nn.Module) -> dict:
         check_broadcast(net)
         sizes = [net.layers[0].in_features, *(k.out_features for k in net.layers)]
         settings = {"n_classes": net.n_classes, "label_strength": net.label_strength}
-    elif type(net) in (MLP, TargetPropNet, RecurrentNet):
+    elif type(net) in (MLP, NormalizedMLP, TargetPropNet, RecurrentNet):
         sizes, settings = net.sizes, net.settings
     else:
         inner = "; pass net.module" if hasattr(net, "module") else ""
@@ -232,7 +232,9 @@ def check_functions(names: dict[str, str], functions: dict[str, Callable]) -> No
 def build(description: dict, functions: dict) -> nn.Module:
     """The net of a description, with untrained weights."""
     layers = {kind.__name__: kind for kind in LAYERS}
-    nets = (FFNet, BroadcastNet, MLP, TargetPropNet, RecurrentNet)
+    nets = (
+        FFNet, BroadcastNet, MLP, NormalizedMLP, TargetPropNet, RecurrentNet,
+    )  # fmt: skip
     kinds = {kind.__name__: kind for kind in nets}
     sizes = [
         layers[size["kind"]](

@@ -52,9 +52,9 @@ MIRRORS = {
         "train_in_phases", "train_phase", "windows", "write_contexts",
     ],
     "12_rivals": [
-        "MLP", "TargetPropNet", "backprop_step", "compute_targets", "inverse_loss",
-        "target_optimizers", "target_step", "train_backprop", "train_steps",
-        "train_targets",
+        "MLP", "NormalizedMLP", "TargetPropNet", "backprop_step", "compute_targets",
+        "inverse_loss", "target_optimizers", "target_step", "train_backprop",
+        "train_steps", "train_targets",
     ],
     "13_cost_and_scale": ["SavedTensor", "SavedTensorMemory"],
 }  # fmt: skip

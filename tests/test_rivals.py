@@ -16,9 +16,10 @@ from experiments.trials.rivals import (
     TARGETS,
     TARGETS_TUNING,
 )
-from ffutils import Split
+from ffutils import Split, normalize
 from ffutils.rivals import (
     MLP,
+    NormalizedMLP,
     TargetPropNet,
     backprop_step,
     compute_targets,
@@ -163,8 +164,21 @@ def test_backprop_step_is_the_end_to_end_gradient():
         torch.testing.assert_close(p.detach(), old - 0.5 * grad)
 
 
+def test_the_normalised_net_sees_directions_and_starts_as_forward_forward():
+    torch.manual_seed(0)
+    net, x = NormalizedMLP(784, 400, 300), torch.rand(4, 784)
+    torch.testing.assert_close(net(x), net(7 * x))
+    assert not torch.allclose(net(x), MLP.forward(net, x))
+    h = torch.relu(net.layers[0](normalize(x)))
+    torch.testing.assert_close(net(x), net.output(torch.relu(net.layers[1](h))))
+    for layer in net.layers:
+        expected = (2 / layer.in_features) ** 0.5
+        assert layer.weight.std().item() == pytest.approx(expected, rel=0.03)
+        assert not layer.bias.any()
+
+
 @pytest.mark.parametrize("n_classes", [2, 3, 26])
-@pytest.mark.parametrize("kind", [MLP, TargetPropNet])
+@pytest.mark.parametrize("kind", [MLP, NormalizedMLP, TargetPropNet])
 def test_any_number_of_classes(kind, n_classes):
     net = kind(30, 6, 5, n_classes=n_classes)
     assert net.n_classes == n_classes

@@ -31,7 +31,7 @@ from ffutils import (
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.local import LocallyConnected2d
 from ffutils.recurrent import RecurrentNet, goodness_over_time
-from ffutils.rivals import MLP, TargetPropNet
+from ffutils.rivals import MLP, NormalizedMLP, TargetPropNet
 
 ROOT = Path(__file__).resolve().parents[1]
 X = torch.rand(5, 36)
@@ -78,6 +78,7 @@ NETS = {
         36, 8, n_classes=3, label_strength=1.5
     ),
     "MLP": lambda: MLP(36, 8, 6),
+    "NormalizedMLP": lambda: NormalizedMLP(36, 8, 6),
     "MLP of 26 classes": lambda: MLP(36, 8, n_classes=26),
     "TargetPropNet": lambda: TargetPropNet(36, 8, 6, 5),
     "TargetPropNet of 3 classes": lambda: TargetPropNet(36, 8, 6, n_classes=3),

@@ -12,7 +12,7 @@ import torch
 from pydantic import NonNegativeFloat
 
 from experiments.experiment import Experiment, Fraction, checked
-from experiments.trials.fast import FAST, FastConfig, FastTrial
+from experiments.trials.fast import FastConfig, FastTrial
 from ffutils.augment import affine
 
 
@@ -51,6 +51,7 @@ CONFIG = AffineConfig(method="backpropagation", jitter=2, epochs=36)
 # The command's epochs: one of FF costs twice one of the others.
 EPOCHS = {
     "label in the image": 18, "label in every layer": 36, "backpropagation": 36,
+    "backpropagation, normalised": 36,
 }  # fmt: skip
 RATES = 0.001, 0.002, 0.003, 0.006  # equal tries: these four for each method
 
@@ -61,7 +62,7 @@ AFFINE_TUNING = Experiment(
     config=CONFIG,
     variants={
         f"{method}: lr {lr:g}": {"method": method, "lr": lr, "epochs": EPOCHS[method]}
-        for method in FAST
+        for method in EPOCHS
         for lr in RATES
     },
     seeds=(0,),
@@ -72,7 +73,7 @@ AFFINE_TUNING = Experiment(
 # The best of the four tries, by the error of the sum or the output.
 CHOSEN = {
     "label in the image": 0.002, "label in every layer": 0.002,
-    "backpropagation": 0.001,
+    "backpropagation": 0.001, "backpropagation, normalised": 0.001,
 }  # fmt: skip
 
 AFFINE = Experiment(
@@ -134,7 +135,7 @@ AFFINE_FASHION_TUNING = Experiment(
         f"{method}: {amount}, lr {lr:g}": {
             "method": method, "lr": lr, **AMOUNTS[amount],
         }
-        for method in FAST
+        for method in EPOCHS
         for amount in AMOUNTS
         for lr in RATES[:2]
     },
@@ -149,6 +150,7 @@ CHOSEN_FASHION = {
     "label in the image": ("mirrored", 0.002),
     "backpropagation": ("mirrored", 0.001),
     "label in every layer": ("mirrored", 0.002),
+    "backpropagation, normalised": ("half", 0.001),
 }
 
 AFFINE_FASHION = Experiment(

@@ -32,7 +32,7 @@ from ffutils import (
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer, broadcast_step
 from ffutils.fast import ff_gradients, first_layer, sum_of_goodness
 from ffutils.layers import full_precision
-from ffutils.rivals import MLP, backprop_step
+from ffutils.rivals import MLP, NormalizedMLP, backprop_step
 from ffutils.training import set_lr
 
 Method = Literal[
@@ -43,6 +43,7 @@ Method = Literal[
     "cross-entropy in every layer",
     "softmax on every layer",
     "backpropagation",
+    "backpropagation, normalised",
 ]
 
 
@@ -282,6 +283,14 @@ class Backpropagation(Alternative):
         return judge({"output layer": self.net(split.images)}, split.labels)
 
 
+class NormalizedBackpropagation(Backpropagation):
+    """The same, from Forward-Forward's normalised images and initial weights."""
+
+    @staticmethod
+    def make_net(c):
+        return NormalizedMLP(*c.network)
+
+
 METHODS = {
     "label in the image": LabelInImage,
     "label in the image, gradients through all layers": ThroughAllLayers,
@@ -290,6 +299,7 @@ METHODS = {
     "cross-entropy in every layer": CrossEntropyInEveryLayer,
     "softmax on every layer": SoftmaxOnEveryLayer,
     "backpropagation": Backpropagation,
+    "backpropagation, normalised": NormalizedBackpropagation,
 }
 
 
@@ -375,6 +385,12 @@ def arms(width: int) -> dict:
         "backpropagation, three layers": {
             "network": three, "method": "backpropagation",
         },
+        "backpropagation, one layer, normalised": {
+            "network": one, "method": "backpropagation, normalised",
+        },
+        "backpropagation, three layers, normalised": {
+            "network": three, "method": "backpropagation, normalised",
+        },
     }  # fmt: skip
 
 
@@ -418,7 +434,8 @@ def has_upper_rate(changes: dict) -> bool:
     return (
         len(changes["network"]) > 2
         and not changes.get("frozen")
-        and changes.get("method") not in ("backpropagation", "independent layers")
+        and not changes.get("method", "").startswith("backpropagation")
+        and changes.get("method") != "independent layers"
     )
 
 

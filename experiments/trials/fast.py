@@ -25,7 +25,7 @@ from experiments.trials.shared import (
 from ffutils import FFNet, batches, cosine_decay, drop_pixels, jitter
 from ffutils.depth import BroadcastNet, broadcast_goodness_per_layer
 from ffutils.fast import broadcast_gradients, ff_gradients
-from ffutils.rivals import MLP
+from ffutils.rivals import MLP, NormalizedMLP
 from ffutils.training import set_lr
 
 
@@ -58,7 +58,8 @@ def independent_gradients(
     return torch.cat([ff_gradients(net, x, y, scale, half) for net in nets])
 
 
-METHODS = FAST | {  # and the control for depth
+METHODS = FAST | {  # and the controls for images and initial weights, and for depth
+    "backpropagation, normalised": (NormalizedMLP, backprop_gradients),
     "independent layers": (
         lambda *network: nets_of_one_layer(network, 1.0), independent_gradients,
     ),
@@ -80,8 +81,8 @@ class FastConfig(Config):
     """
 
     method: Literal[
-        "backpropagation", "label in the image", "label in every layer",
-        "independent layers",
+        "backpropagation", "backpropagation, normalised", "label in the image",
+        "label in every layer", "independent layers",
     ]  # fmt: skip
     network: Widths = (784, 500, 500, 500)
     optimizer: Literal["Adam"] = "Adam"

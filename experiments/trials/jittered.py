@@ -2,7 +2,8 @@
 
 Smaller and shorter than the paper's 4 layers of 2000 in 500 epochs, and trained by
 chapter 06's loss on pairs. The negatives of Forward-Forward are hard for the whole net.
-Both methods have four tries, of 40 epochs.
+Each method has four tries, of 40 epochs; backpropagation normalised has
+Forward-Forward's normalised images and initial weights.
 """
 
 from experiments.experiment import Experiment, Paper
@@ -12,7 +13,11 @@ CONFIG = FastConfig(
     method="backpropagation", network=(784, 500, 500, 500), jitter=2, epochs=100,
     eval_every=20,
 )  # fmt: skip
-RATES = {"label in the image": (0.002, 0.004), "backpropagation": (0.001, 0.002)}
+RATES = {
+    "label in the image": (0.002, 0.004),
+    "backpropagation": (0.001, 0.002),
+    "backpropagation, normalised": (0.001, 0.002),
+}
 
 JITTERED_TUNING = Experiment(
     name="jittered_tuning",
@@ -41,8 +46,11 @@ JITTERED = Experiment(
     variants={
         "label in the image": {"method": "label in the image", "lr": 0.002},
         "backpropagation": {"dropped_pixels": 0.2, "lr": 0.002},
+        "backpropagation, normalised": {
+            "method": "backpropagation, normalised", "lr": 0.002,
+        },
     },
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
     core_hours=0.7,
-)
+)  # fmt: skip

@@ -8,7 +8,13 @@ backpropagation, and each at the best of four learning rates.
 
 from experiments.experiment import Experiment
 from experiments.trials.fast import FAST, FastConfig, FastTrial
-from experiments.trials.rivals import METHODS, RivalsConfig, RivalsTrial
+from experiments.trials.rivals import (
+    BACKPROP,
+    METHODS,
+    TARGETS,
+    RivalsConfig,
+    RivalsTrial,
+)
 
 MILESTONES = Experiment(
     name="milestones",
@@ -16,9 +22,8 @@ MILESTONES = Experiment(
     trial=RivalsTrial,
     config=RivalsConfig(method="Forward-Forward", jitter=1, epochs=10, eval_every=1),
     variants={
-        method: changes | {"dropped_pixels": 0.0}
-        for method, changes in METHODS.items()
-        if method != "output layer alone"
+        method: METHODS[method] | {"dropped_pixels": 0.0}
+        for method in ("Forward-Forward", *TARGETS, *BACKPROP)
     },
     seeds=(0, 1, 2),
     stages=("validation_and_test",),
@@ -34,7 +39,7 @@ FAST_TUNING = Experiment(
     config=FastConfig(method="backpropagation", eval_every=1),
     variants={
         f"{method}: lr {lr:g}": {"method": method, "lr": lr}
-        for method in FAST
+        for method in (*FAST, "backpropagation, normalised")
         for lr in RATES
     },
     seeds=(0,),
@@ -47,6 +52,7 @@ CHOSEN = {
     "backpropagation": 0.002,
     "label in the image": 0.002,
     "label in every layer": 0.004,
+    "backpropagation, normalised": 0.002,
 }
 
 FAST_MILESTONES = Experiment(

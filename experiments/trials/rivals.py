@@ -1,10 +1,12 @@
 """Forward-Forward, backpropagation, two kinds of target propagation (chapter 12).
 
 Same data, widths, epochs and number of tries: each has the settings that were best for
-it in `rivals_tuning`, where each of the four was given twelve tries. Both target
+it in `rivals_tuning`, where each was given twelve tries. Two controls give
+backpropagation what its rivals have beside their method: Forward-Forward's normalised
+images and initial weights, or the network of target propagation. Both target
 propagations were then given twelve more, with a learning rate for their inverses and
-dropped pixels. The control trains nothing but the output layer, on hidden layers at
-their random initial weights.
+dropped pixels. The third control trains nothing but the output
+layer, on hidden layers at their random initial weights.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from ffutils import (
 )
 from ffutils.rivals import (
     MLP,
+    NormalizedMLP,
     TargetPropNet,
     backprop_step,
     target_optimizers,
@@ -39,6 +42,22 @@ from ffutils.rivals import (
 from ffutils.training import set_lr
 
 TARGETS = "target propagation", "difference target propagation"
+
+
+class TanhNet(TargetPropNet):
+    """The network of target propagation, for backpropagation."""
+
+    def forward(self, x):  # nothing is detached
+        for layer in self.layers:
+            x = self.activation(layer(x))
+        return self.output(x)
+
+
+BACKPROP = {
+    "backpropagation": MLP,
+    "backpropagation, normalised": NormalizedMLP,
+    "backpropagation, tanh network": TanhNet,
+}
 
 
 @checked
@@ -57,6 +76,8 @@ class RivalsConfig(Config):
     method: Literal[
         "Forward-Forward",
         "backpropagation",
+        "backpropagation, normalised",
+        "backpropagation, tanh network",
         "target propagation",
         "difference target propagation",
         "output layer alone",
@@ -88,8 +109,8 @@ class RivalsTrial(NetTrial):
                 self.optimizers = [
                     torch.optim.Adam(layer.parameters()) for layer in self.net.layers
                 ]
-            case "backpropagation":
-                self.net = MLP(*sizes).to(device)
+            case method if method in BACKPROP:
+                self.net = BACKPROP[method](*sizes).to(device)
                 self.optimizers = [torch.optim.Adam(self.net.parameters())]
             case "target propagation" | "difference target propagation":
                 self.net = TargetPropNet(*sizes).to(device)
@@ -121,7 +142,7 @@ class RivalsTrial(NetTrial):
     def train_step(self, x, y):
         c = self.config
         # No gradient passes the hidden layers of a TargetPropNet.
-        if c.method in ("backpropagation", "output layer alone"):
+        if c.method in (*BACKPROP, "output layer alone"):
             return backprop_step(self.net, self.optimizers[0], x, y)
         difference = c.method == "difference target propagation"
         return target_step(self.net, self.optimizers, x, y, c.step, difference, c.noise)
@@ -162,6 +183,12 @@ METHODS = {
         "method": "difference target propagation", "lr": 0.003,
     },
     "output layer alone": {"method": "output layer alone", "lr": 0.03},
+    "backpropagation, normalised": {
+        "method": "backpropagation, normalised", "lr": 0.003, "dropped_pixels": 0.2,
+    },
+    "backpropagation, tanh network": {
+        "method": "backpropagation, tanh network", "lr": 0.003,
+    },
 }  # fmt: skip
 
 # The best of twelve more tries of `targets_tuning`, for both: the same rate for the
@@ -185,14 +212,16 @@ RIVALS = Experiment(
 # How `rivals` came by its settings: four learning rates for each method, times three
 # values of one more setting: dropped pixels for Forward-Forward and for
 # backpropagation, the step of the highest target for both target propagations. The
-# control has no second setting. Which values to try was settled by some two dozen
-# rougher tries.
+# output layer alone has no second setting. Which values to try was settled by some two
+# dozen rougher tries.
 RATES = 0.0003, 0.001, 0.003, 0.01
 SECOND = {
     "Forward-Forward": ("dropped_pixels", (0.0, 0.1, 0.2)),
     "backpropagation": ("dropped_pixels", (0.0, 0.1, 0.2)),
     "target propagation": ("step", (10, 100, 1000)),
     "difference target propagation": ("step", (0.01, 0.1, 1)),
+    "backpropagation, normalised": ("dropped_pixels", (0.0, 0.1, 0.2)),
+    "backpropagation, tanh network": ("dropped_pixels", (0.0, 0.1, 0.2)),
 }
 
 

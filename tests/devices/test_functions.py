@@ -322,6 +322,7 @@ ON_THE_GPU = {
         gpu.net.layers[1:], gpu.h[:, None].expand(-1, 10, -1), False
     ),
     "rivals.MLP": lambda gpu: rivals.MLP(784, 9).to("cuda")(gpu.x),
+    "rivals.NormalizedMLP": lambda gpu: rivals.NormalizedMLP(784, 9).to("cuda")(gpu.x),
     "rivals.TargetPropNet": lambda gpu: rivals.TargetPropNet(784, 9, 8).to("cuda")(
         gpu.x
     ),
