@@ -187,7 +187,7 @@ def test_pages_quote_the_long_runs_of_rivals_and_clothes():
                      - errors[seed, "Forward-Forward"]["sum of all layers"]))
         for seed in (0, 1, 2)
     ]  # fmt: skip
-    assert f"in each seed, by {min(ahead)} to {max(ahead)} images" in text
+    assert f"in each seed, by {min(ahead)} to {max(ahead)} of 10,000" in text
 
 
 def test_pages_quote_the_benchmark():
@@ -271,8 +271,9 @@ def test_chapter_13_quotes_the_benchmark():
         record["ratios"]["ff_over_backprop_to_error"],
         ratios["label in every layer"],
     )
-    cells = f'"1.00", "{ratio:.2f}", "–", "{every:.2f}"'
-    assert f'["time to 1.5 %, two cores, stored", {cells}]' in text
+    by_hand = ratios["label in the image"]
+    assert f'["time to 1.5 %, stored: float32", "1.00", "{ratio:.2f}", "–", "–"]' in text
+    assert f'["… bfloat16", "1.00", "–", "{by_hand:.2f}", "{every:.2f}"]' in text
     assert f"loop takes {ratio:.1f} times backpropagation's seconds" in text
 
     def of(kind, method, width=500, precision="float32"):

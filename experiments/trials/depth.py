@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 from experiments.experiment import Experiment, Fraction, checked
 from experiments.trials.shared import (
@@ -38,6 +38,7 @@ from ffutils.training import set_lr
 Method = Literal[
     "label in the image",
     "label in the image, gradients through all layers",
+    "label in the image, one loss on the sum, gradients through all layers",
     "independent layers",
     "label in every layer",
     "cross-entropy in every layer",
@@ -132,15 +133,20 @@ class ThroughAllLayers(LabelInImage):
         net = self.net
         positive = net.write_label(x, y)
         negative = net.write_label(x, self.hard_for_all_layers(x, y))
-        losses = []
+        pairs = []
         for layer in net.layers:
             positive, negative = layer(positive), layer(negative)  # nothing is detached
-            losses.append(self.loss_fn(positive, negative, net.goodness))
+            pairs.append((positive, negative))
+        losses = self.losses(pairs)
         net.zero_grad()
-        sum(losses).backward()
+        losses.sum().backward()
         for optimizer in self.optimizers:
             optimizer.step()
-        return torch.stack(losses).detach()
+        return losses.detach()
+
+    def losses(self, pairs):
+        """One for each layer, of its activations (positive, negative)."""
+        return torch.stack([self.loss_fn(*pair, self.net.goodness) for pair in pairs])
 
     @torch.no_grad()
     def hard_for_all_layers(self, x, y):
@@ -153,6 +159,20 @@ class ThroughAllLayers(LabelInImage):
         return sample_wrong_labels(
             self.config.scale * sum_of_goodness(upper, h, half), y
         )
+
+
+class OneLossThroughAllLayers(ThroughAllLayers):
+    """One loss on the pairs, for the sum of all layers' goodness, which also judges.
+
+    Three goodnesses are in the sum, so the arm has a third of the others' scale.
+    """
+
+    def losses(self, pairs):
+        goodness = self.net.goodness
+        gap = sum(
+            goodness(positive) - goodness(negative) for positive, negative in pairs
+        )
+        return softplus(-self.config.scale * gap).mean()[None]
 
 
 class IndependentLayers(Alternative):
@@ -294,6 +314,9 @@ class NormalizedBackpropagation(Backpropagation):
 METHODS = {
     "label in the image": LabelInImage,
     "label in the image, gradients through all layers": ThroughAllLayers,
+    "label in the image, one loss on the sum, gradients through all layers": (
+        OneLossThroughAllLayers
+    ),
     "independent layers": IndependentLayers,
     "label in every layer": LabelInEveryLayer,
     "cross-entropy in every layer": CrossEntropyInEveryLayer,
@@ -334,6 +357,12 @@ def through_all_layers(network: list) -> dict:
         "three layers, the same, gradients through all layers": {
             "network": network, "negatives": "hard, all layers",
             "method": "label in the image, gradients through all layers",
+        },
+        "three layers, one loss on the sum, gradients through all layers": {
+            "network": network, "negatives": "hard, all layers", "scale": 10.0,
+            "method": (
+                "label in the image, one loss on the sum, gradients through all layers"
+            ),
         },
     }  # fmt: skip
 
@@ -387,6 +416,9 @@ def arms(width: int) -> dict:
         },
         "backpropagation, one layer, normalised": {
             "network": one, "method": "backpropagation, normalised",
+        },
+        "backpropagation, one layer, as many weights, normalised": {
+            "network": [784, alike], "method": "backpropagation, normalised",
         },
         "backpropagation, three layers, normalised": {
             "network": three, "method": "backpropagation, normalised",
