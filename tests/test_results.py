@@ -272,7 +272,9 @@ def test_chapter_13_quotes_the_benchmark():
         ratios["label in every layer"],
     )
     by_hand = ratios["label in the image"]
-    assert f'["time to 1.5 %, stored: float32", "1.00", "{ratio:.2f}", "–", "–"]' in text
+    assert (
+        f'["time to 1.5 %, stored: float32", "1.00", "{ratio:.2f}", "–", "–"]' in text
+    )
     assert f'["… bfloat16", "1.00", "–", "{by_hand:.2f}", "{every:.2f}"]' in text
     assert f"loop takes {ratio:.1f} times backpropagation's seconds" in text
 
