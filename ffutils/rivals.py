@@ -51,10 +51,10 @@ class MLP(nn.Module):
 
 
 class NormalizedMLP(MLP):
-    """An `MLP` with what every layer of Forward-Forward has in its first layer.
+    """An `MLP` that gets Forward-Forward's images and starts from its initial weights.
 
-    Each image is normalised, to a mean square of 1, and the hidden layers have He's
-    initial weights. Nothing is normalised between the layers.
+    Images are normalised to a mean square of 1, and the hidden layers' weights start
+    with a variance of 2 / in_features. Nothing is normalised between the layers.
 
     Args and raises: as `MLP`.
 

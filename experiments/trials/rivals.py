@@ -5,8 +5,8 @@ it in `rivals_tuning`, where each was given twelve tries. Two controls give
 backpropagation what its rivals have beside their method: Forward-Forward's normalised
 images and initial weights, or the network of target propagation. Both target
 propagations were then given twelve more, with a learning rate for their inverses and
-dropped pixels. The third control trains nothing but the output
-layer, on hidden layers at their random initial weights.
+dropped pixels. The third control trains nothing but the output layer, on hidden layers
+at their random initial weights.
 """
 
 from __future__ import annotations
