@@ -353,7 +353,7 @@ print(*(code_of(EXPERIMENTS[name]) for name in sys.argv[1:]))
 BOTH = "ablation", "hybrids"
 FOLLOWED = [
     ("experiments/trials/supervised.py", "* c.upper_lr_factor", "", "ablation"),
-    ("experiments/trials/shared.py", "lr=0.0, momentum=0.9", "lr=0.0, momentum=0.8", "hybrids"),
+    ("experiments/trials/shared.py", "momentum=0.9", "momentum=0.8", "hybrids"),
     ("experiments/runner.py", "torch.manual_seed(checkpoint.seed)", "torch.manual_seed(1)", "both"),
     ("ffutils/layers.py", "+ 1e-8", "+ 1e-7", "both"),
     ("ffutils/hybrids.py", "0.5", "0.6", "hybrids"),

@@ -45,6 +45,8 @@ Method = Literal[
     "softmax on every layer",
     "backpropagation",
     "backpropagation, normalised",
+    "backpropagation, normalised images",
+    "backpropagation, initial weights",
 ]
 
 
@@ -311,6 +313,26 @@ class NormalizedBackpropagation(Backpropagation):
         return NormalizedMLP(*c.network)
 
 
+class NormalizedImages(Backpropagation):
+    """The same, from Forward-Forward's normalised images alone."""
+
+    @staticmethod
+    def make_net(c):
+        net = NormalizedMLP(*c.network)
+        net.load_state_dict(MLP(*c.network).state_dict())
+        return net
+
+
+class InitialWeights(Backpropagation):
+    """The same, from Forward-Forward's initial weights alone."""
+
+    @staticmethod
+    def make_net(c):
+        net = MLP(*c.network)
+        net.load_state_dict(NormalizedMLP(*c.network).state_dict())
+        return net
+
+
 METHODS = {
     "label in the image": LabelInImage,
     "label in the image, gradients through all layers": ThroughAllLayers,
@@ -323,6 +345,8 @@ METHODS = {
     "softmax on every layer": SoftmaxOnEveryLayer,
     "backpropagation": Backpropagation,
     "backpropagation, normalised": NormalizedBackpropagation,
+    "backpropagation, normalised images": NormalizedImages,
+    "backpropagation, initial weights": InitialWeights,
 }
 
 
@@ -367,10 +391,14 @@ def through_all_layers(network: list) -> dict:
     }  # fmt: skip
 
 
+def weights_of(network: list) -> int:
+    return sum(a * b for a, b in pairwise(network))
+
+
 def arms(width: int) -> dict:
     """What is compared, with layers of one width, at the best of its tries."""
     one, three = [784, width], [784, width, width, width]
-    weights = sum(a * b for a, b in pairwise(three))
+    weights = weights_of(three)
     alike, third = round(weights / 784), round(weights / 3 / 784)
     every = {"network": three, "label_strength": 3.0}
     return {
@@ -426,6 +454,22 @@ def arms(width: int) -> dict:
     }  # fmt: skip
 
 
+def parted(width: int) -> dict:
+    """What makes normalised backpropagation another: its images, or initial weights?"""
+    three = [784, width, width, width]
+    networks = {
+        "one layer, as many weights": [784, round(weights_of(three) / 784)],
+        "three layers": three,
+    }
+    return {
+        f"backpropagation, {layers}, {alone}": {
+            "network": network, "method": f"backpropagation, {alone}",
+        }
+        for alone in ("normalised images", "initial weights")
+        for layers, network in networks.items()
+    }  # fmt: skip
+
+
 def depth(name: str, title: str, width: int, dataset: str, **more) -> Experiment:
     return Experiment(
         name=name,
@@ -435,15 +479,16 @@ def depth(name: str, title: str, width: int, dataset: str, **more) -> Experiment
             network=(784, width, width, width), epochs=EPOCHS, precision="bfloat16",
             dropped_pixels=0.1,
         ),
-        variants=arms(width),
         dataset=dataset,
         stages=("validation_and_test",),
-        **more,
+        **{"variants": arms(width)} | more,
     )  # fmt: skip
 
 
-# What each arm's rates are chosen by: four tries for each, on the validation split.
+# What each arm's rates are chosen by: four tries for each, on the validation split, and
+# a fifth for backpropagation as it is, whose widest layers did best at the fourth.
 ONE_RATE = [{"lr": lr} for lr in (0.0003, 0.001, 0.003, 0.01)]
+BACKPROP_RATE = [*ONE_RATE, {"lr": 0.03}]
 TWO_RATES = [
     {"lr": lr, "upper_lr_factor": factor}
     for lr in (0.001, 0.003)
@@ -454,11 +499,17 @@ TWO_RATES = [
 def tries(width: int) -> dict:
     """Every arm with each of its rates, by name."""
     found = {}
-    for arm, changes in arms(width).items():
-        for rates in TWO_RATES if has_upper_rate(changes) else ONE_RATE:
+    for arm, changes in (arms(width) | parted(width)).items():
+        for rates in rates_of(changes):
             told = ", ".join(f"{k.replace('_', ' ')} {v:.2g}" for k, v in rates.items())
             found[f"{arm}: {told}"] = changes | rates
     return found
+
+
+def rates_of(changes: dict) -> list[dict]:
+    if has_upper_rate(changes):
+        return TWO_RATES
+    return BACKPROP_RATE if changes.get("method") == "backpropagation" else ONE_RATE
 
 
 def has_upper_rate(changes: dict) -> bool:
@@ -484,7 +535,7 @@ DEPTH_TUNING = Experiment(
     variants=tries(150),
     seeds=(0,),
     stages=("validation",),
-    core_hours=1.1,
+    core_hours=1.4,
 )
 NARROW = depth(
     "depth_narrow", "Does depth pay? Layers of 150", 150, "mnist",
@@ -500,5 +551,5 @@ WIDE = depth(
 )  # fmt: skip
 WIDE_FASHION = depth(
     "depth_wide_fashion", "Does depth pay? Layers of 1000, Fashion-MNIST", 1000,
-    "fashion", seeds=(0, 1, 2), core_hours=2.5,
+    "fashion", seeds=(0, 1, 2), core_hours=3.0, variants=arms(1000) | parted(1000),
 )  # fmt: skip

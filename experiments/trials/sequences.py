@@ -15,7 +15,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
 from experiments.experiment import Config, Experiment, Fraction, Widths, checked
-from experiments.trials.shared import NetTrial, judge, net_scores
+from experiments.trials.shared import NetTrial, damped_sgd, judge, net_scores
 from ffutils import (
     FFNet,
     Split,
@@ -104,9 +104,7 @@ class SequencesTrial(NetTrial):
         if c.optimizer == "Adam":
             betas = c.momentum, 0.999
             return torch.optim.Adam(part.parameters(), lr=c.lr, betas=betas)
-        return torch.optim.SGD(
-            part.parameters(), lr=c.lr, momentum=c.momentum, dampening=c.momentum
-        )
+        return damped_sgd(part, momentum=c.momentum)
 
     def train_epoch(self, epoch):
         c = self.config

@@ -176,18 +176,19 @@ def autocast_bf16(device: torch.device, enabled: bool = True) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled, cache_enabled=False)
 
 
-def damped_sgd(module, weight_decay, biases_too=True):
-    """SGD with the momentum of Hinton's code: the average of about ten gradients.
+def damped_sgd(module, weight_decay=0.0, biases_too=True, momentum=0.9):
+    """SGD that steps along a running average of gradients, as Hinton's code does.
 
     Args:
         weight_decay: of the weights, and of the biases, too, if biases_too.
+        momentum: 0.9 averages about the last ten gradients, 0.999 the last thousand.
     """
     groups = [
         {"params": [p], "weight_decay": weight_decay * (name != "bias" or biases_too)}
         for name, p in module.named_parameters()
     ]
-    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=0.9, dampening=0.9)
-    for parameter in module.parameters():  # else the first step has no dampening
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=momentum, dampening=momentum)
+    for parameter in module.parameters():  # else the first gradient is not dampened
         optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
