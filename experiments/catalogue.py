@@ -56,5 +56,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         depth.NARROW_FASHION,
         depth.WIDE,
         depth.WIDE_FASHION,
+        depth.WIDE_RATES,
     ]
 }

@@ -553,3 +553,35 @@ WIDE_FASHION = depth(
     "depth_wide_fashion", "Does depth pay? Layers of 1000, Fashion-MNIST", 1000,
     "fashion", seeds=(0, 1, 2), core_hours=3.0, variants=arms(1000) | parted(1000),
 )  # fmt: skip
+
+
+def other_rates(fitting: Experiment) -> dict:
+    """The arms of one budget of weights, at a third and three times their rate."""
+    compared = (
+        "one layer, as many weights",
+        "three layers",
+        "backpropagation, one layer, as many weights",
+        "backpropagation, three layers",
+        "backpropagation, one layer, as many weights, normalised",
+        "backpropagation, three layers, normalised",
+    )
+    rates = (0.001, 0.003, 0.01, 0.03)
+    found = {}
+    for arm in compared:
+        k = rates.index(fitting.configs[arm].lr)
+        for lr in (rates[k - 1], rates[k + 1]):
+            found[f"{arm}: lr {lr:g}"] = fitting.variants[arm] | {"lr": lr}
+    return found
+
+
+WIDE_RATES = Experiment(
+    name="depth_wide_rates",
+    title="Does depth pay? Other rates for layers of 1000, Fashion-MNIST",
+    trial=DepthTrial,
+    config=WIDE_FASHION.config,
+    variants=other_rates(WIDE_FASHION),
+    dataset="fashion",
+    seeds=(0,),
+    stages=("validation",),
+    core_hours=0.7,
+)
