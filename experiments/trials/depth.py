@@ -457,16 +457,22 @@ def arms(width: int) -> dict:
 def parted(width: int) -> dict:
     """What makes normalised backpropagation another: its images, or initial weights?"""
     three = [784, width, width, width]
-    networks = {
-        "one layer, as many weights": [784, round(weights_of(three) / 784)],
-        "three layers": three,
-    }
+    wide = [784, round(weights_of(three) / 784)]
+    images = {"method": "backpropagation, normalised images"}
+    weights = {"method": "backpropagation, initial weights"}
     return {
-        f"backpropagation, {layers}, {alone}": {
-            "network": network, "method": f"backpropagation, {alone}",
-        }
-        for alone in ("normalised images", "initial weights")
-        for layers, network in networks.items()
+        "backpropagation, one layer, as many weights, normalised images": {
+            "network": wide, **images,
+        },
+        "backpropagation, three layers, normalised images": {
+            "network": three, **images,
+        },
+        "backpropagation, one layer, as many weights, initial weights": {
+            "network": wide, **weights, "lr": 0.01,
+        },
+        "backpropagation, three layers, initial weights": {
+            "network": three, **weights,
+        },
     }  # fmt: skip
 
 
