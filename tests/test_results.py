@@ -175,9 +175,7 @@ def test_pages_quote_the_long_runs_of_rivals_and_clothes():
     text = page_text("chapters/12_rivals.ipynb")
     dropped = "difference target propagation, pixels dropped"
     median, span = spread("rivals", dropped, "output layer")
-    assert re.search(rf"difference targets +10 % +\d+ +{median} \({span}\)", text)
-    median, span = spread("affine", "label in the image, 36 epochs")
-    assert f"with all 36 it has {median} % ({span})" in text
+    assert f"with dropped pixels they have {median} % ({span})" in text
     errors = {
         (run["seed"], run["variant"]): run["validation_error"]
         for run in load_results("rivals")["runs"]
