@@ -136,6 +136,7 @@ TABLES = {
     "depth_wide": rows_of("depth_wide"),
     "depth_wide_fashion": rows_of("depth_wide_fashion"),
     "depth_tuning": rows_of("depth_tuning", "validation_error"),
+    "depth_wide_rates": rows_of("depth_wide_rates", "validation_error"),
 }  # fmt: skip
 
 # What the methods of chapters 07 and 10 to 12 optimise; their records name it alone.
