@@ -92,6 +92,7 @@ TABLES = {
     "permutation": [
         Row("Forward-Forward", "permutation_invariant", "label in the image"),
         Row("Backpropagation", "permutation_invariant", "backpropagation"),
+        Row("… normalised", "permutation_invariant", "backpropagation, normalised"),
     ],
     "permutation_tuning": rows_of("permutation_tuning", "validation_error"),
     "jittered": rows_of("jittered"),
