@@ -214,6 +214,8 @@ CHANGED = {
     "negatives from a softmax": {"negatives": "hard, softmax"},
     "negatives from all layers": {"negatives": "hard, all layers"},
     "logistic loss": {"loss": "logistic", "scale": 0},
+    "logistic loss, scale 3": {"loss": "logistic", "scale": 3},
+    "logistic loss, scale 10": {"loss": "logistic", "scale": 10},
     "logistic loss, scale 30": {"loss": "logistic"},
     "scale 500": {"scale": 500},
     "no cosine decay": {"lr": 0.001, "lr_schedule": "constant"},
@@ -237,6 +239,8 @@ CHANGED = {
 # The ladder's steps to pairs and to the decay change two things each: one of the two.
 STEPS = {
     "scale 30": PLAIN | {"scale": 30},
+    "scale 3, hard negatives": PLAIN | HARD | {"scale": 3},
+    "scale 10, hard negatives": PLAIN | HARD | {"scale": 10},
     "scale 30, hard negatives": PLAIN | HARD | {"scale": 30},
     "rate 0.003": PLAIN | HARD | PAIR | {"lr": 0.003},
 }
@@ -245,8 +249,9 @@ STEPS = {
 LONGER = {
     name: (LADDER | STEPS)[name] | {"epochs": 15}
     for name in (
-        "fresh negatives (part 1)", "scale 30", "scale 30, hard negatives",
-        "pair loss", "rate 0.003", "cosine decay", "jitter (the recipe)",
+        "fresh negatives (part 1)", "scale 30", "scale 3, hard negatives",
+        "scale 10, hard negatives", "scale 30, hard negatives", "pair loss",
+        "rate 0.003", "cosine decay", "jitter (the recipe)",
     )
 }  # fmt: skip
 
