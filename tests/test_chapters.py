@@ -236,7 +236,7 @@ FOR_READING = {
     "14_pitfalls": 1500,
     "15_your_own_data": 1500,
 }
-# Visible code cells at most, where a chapter has ten short parts.
+# Visible code cells at most, where a chapter has eight short parts.
 MOST_CELLS = {"14_pitfalls": 29}
 # STYLE: the field's words, one for each thing.
 NOT_OUR_WORDS = re.compile(
