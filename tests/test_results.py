@@ -232,6 +232,13 @@ def test_chapter_13_quotes_the_benchmark():
         seconds = f"{row['seconds_per_epoch']:.1f}, {row['seconds']:.0f}"
         assert f'("{title}", {shown}, "{epochs}", {seconds}),' in text
 
+    wanted = {"kind": "prediction", "width": 500, "precision": "float32"}
+    rows = [row for row in record["in_turn"]["rows"] if wanted.items() <= row.items()]
+    times = {row["method"]: f"{row['ratio']:.1f}" for row in rows}
+    shared = times["label in the image, layer 1's product shared"]
+    ten = times["label in the image, ten passes"]
+    assert f"takes {shared} times backpropagation's pass instead of {ten}." in text
+
 
 def errors_of_chapter_11():
     """What tells the median test error of a variant, where all seeds are stored."""
