@@ -179,6 +179,9 @@ def test_pages_quote_the_long_runs_of_rivals_and_clothes():
     targets, _ = spread("rivals", dropped, "output layer")
     assert f"has {backprop} %, the recipe {recipe} % and difference targets" in text
     assert f"difference targets {targets} %" in text
+    network = spread("rivals", "backpropagation, tanh network", "output layer")[0]
+    more = float(targets) - float(network)
+    assert f"{more:.1f} points more than backpropagation in their network" in text
 
 
 def test_pages_quote_the_benchmark():
