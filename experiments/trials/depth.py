@@ -434,7 +434,16 @@ def arms(width: int) -> dict:
     }  # fmt: skip
 
 
-def depth(name: str, title: str, width: int, dataset: str, **more) -> Experiment:
+def with_second_rate() -> dict:
+    """The arms with layers of 1000, and one layer at its best rate in `WIDE_RATES`."""
+    found, wide = arms(1000), "one layer, as many weights"
+    return found | {f"{wide}, lr 0.01": found[wide] | {"lr": 0.01}}
+
+
+def depth(
+    name: str, title: str, width: int, dataset: str, variants: dict | None = None,
+    **more,
+) -> Experiment:  # fmt: skip
     return Experiment(
         name=name,
         title=title,
@@ -443,7 +452,7 @@ def depth(name: str, title: str, width: int, dataset: str, **more) -> Experiment
             network=(784, width, width, width), epochs=EPOCHS, precision="bfloat16",
             dropped_pixels=0.1,
         ),
-        variants=arms(width),
+        variants=variants or arms(width),
         dataset=dataset,
         stages=("validation_and_test",),
         **more,
@@ -516,15 +525,16 @@ WIDE = depth(
 )  # fmt: skip
 WIDE_FASHION = depth(
     "depth_wide_fashion", "Does depth pay? Layers of 1000, Fashion-MNIST", 1000,
-    "fashion", seeds=(0, 1, 2), core_hours=2.5,
+    "fashion", with_second_rate(), seeds=(0, 1, 2), core_hours=2.8,
 )  # fmt: skip
 
 
 def other_rates() -> dict:
     """What has one budget of 2,784,000 weights, at other rates than its own."""
     rates = {
-        "one layer, as many weights": (0.001, 0.01),
+        "one layer, as many weights": (0.001, 0.01, 0.03),
         "three layers": (0.001, 0.01),
+        "three independent layers, as many weights": (0.001, 0.01),
         "backpropagation, one layer, as many weights": (0.001, 0.01, 0.03),
         "backpropagation, three layers": (0.0003, 0.003, 0.01),
         "backpropagation, one layer, as many weights, normalised": (0.001, 0.01),
