@@ -1,4 +1,4 @@
-"""Chapter 07: steps with their gradients written out, at the speed of backpropagation.
+"""Chapter 13: steps with their gradients written out.
 
 A layer of Forward-Forward needs no gradient with respect to its input, and its two
 passes have much in common. Autograd cannot know that; these functions do.
@@ -51,7 +51,7 @@ def pair_gradients(
         The loss, and two tensors (B, width), one for each pass. A unit that is off has
         a derivative of 0 because its activation is 0.
 
-    Source: chapter 07.
+    Source: chapter 13.
     """
     gap = scale * (mean_square(positive) - mean_square(negative))
     pull = 2 * scale / positive.numel() * torch.sigmoid(-gap)[:, None]
@@ -79,7 +79,7 @@ def ff_gradients(
     Returns:
         The losses (layers,).
 
-    Source: Hinton 2022, §3.3; chapters 06 and 07.
+    Source: Hinton 2022, §3.3; chapters 06, 07 and 13.
     """
     first, *upper = net.layers
     n, rows = net.n_classes, torch.arange(len(x), device=x.device)
@@ -182,7 +182,7 @@ def broadcast_gradients(
 
     Args, Returns: as in `ff_gradients`.
 
-    Source: chapter 07.
+    Source: chapter 13.
     """
     losses = []
     for layer in net.layers:
@@ -228,7 +228,7 @@ def fast_train(
         ValueError: for bad data or a bad setting.
         FloatingPointError: at the end of an epoch in which a loss was not finite.
 
-    Source: chapter 07.
+    Source: chapter 13.
     """
     gradients = gradients_of(net)
     check_run(net, data, epochs, batch_size, lr)

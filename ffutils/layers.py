@@ -16,7 +16,7 @@ def full_precision(h: Tensor) -> Tensor:
 
     Half precision is for matrix products; a sum of squares needs more digits.
 
-    Source: chapter 13.
+    Source: chapter 14, bug 5.
     """
     return h.to(torch.promote_types(h.dtype, torch.float32))
 
