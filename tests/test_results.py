@@ -320,7 +320,8 @@ def test_what_came_since_quotes_chapter_11_on_sleep():
         for end in ("100 epochs", "low rate")
     )
     assert f"SGD, loses {short:.1f} points in ten epochs and {long:.1f} in a" in text
-    assert f"it loses {low:.1f}, but has learnt as little" in text
+    assert abs(low) < 0.15
+    assert "it loses nothing measurable, but has learnt as little" in text
     assert abs(wrong(f"{one}, low rate", **layer_1) - wrong(one, **layer_1)) < 0.5
 
 
