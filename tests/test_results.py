@@ -198,17 +198,18 @@ def test_pages_quote_the_benchmark():
     assert round(backprop[key] / ours[key]) == 16 and "a sixteenth" in page_text(WHY)
 
 
-def test_chapter_07_quotes_the_benchmark():
+def prediction_ratios():
+    """How many times backpropagation's pass a prediction takes in turn, by method."""
     record = json.loads(page_text("experiments/benchmark.json"))["in_turn"]
+    wanted = {"kind": "prediction", "width": 500, "precision": "float32"}
+    rows = [row for row in record["rows"] if wanted.items() <= row.items()]
+    return {row["method"]: f"{row['ratio']:.1f}" for row in rows}
 
-    def ratio(method):
-        wanted = {"kind": "prediction", "width": 500, "precision": "float32"}
-        wanted["method"] = method
-        (found,) = (row for row in record["rows"] if wanted.items() <= row.items())
-        return f"{found['ratio']:.1f}"
 
-    one = ratio("label in every layer, one pass")
-    ten = ratio("label in the image, ten passes")
+def test_chapter_07_quotes_the_benchmark():
+    times = prediction_ratios()
+    one = times["label in every layer, one pass"]
+    ten = times["label in the image, ten passes"]
     text = page_text("chapters/07_does_depth_pay.ipynb")
     assert f"takes {one} times as long as backpropagation's" in text
     assert f"with ten passes {ten} times" in text
@@ -236,9 +237,7 @@ def test_chapter_13_quotes_the_benchmark():
         seconds = f"{row['seconds_per_epoch']:.1f}, {row['seconds']:.0f}"
         assert f'("{title}", {shown}, "{epochs}", {seconds}),' in text
 
-    wanted = {"kind": "prediction", "width": 500, "precision": "float32"}
-    rows = [row for row in record["in_turn"]["rows"] if wanted.items() <= row.items()]
-    times = {row["method"]: f"{row['ratio']:.1f}" for row in rows}
+    times = prediction_ratios()
     shared = times["label in the image, layer 1's product shared"]
     ten = times["label in the image, ten passes"]
     assert f"takes {shared} times backpropagation's pass instead of {ten}." in text

@@ -237,6 +237,7 @@ CHANGED = {
 }
 
 # The ladder's steps to pairs and to the decay change two things each: one of the two.
+# And the logistic loss with hard negatives at scales other than the pair loss's.
 STEPS = {
     "scale 30": PLAIN | {"scale": 30},
     "scale 3, hard negatives": PLAIN | HARD | {"scale": 3},
